@@ -1,0 +1,82 @@
+/* CRC-32C: see crc32c.h. */
+#include "common/base/crc32c.h"
+
+#include "common/base/cpu.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#define POLYNOMIAL_REFLECTED UINT32_C(0x82F63B78)
+
+struct table {
+    uint32_t slice[4][256];
+};
+
+static struct table make_table(void)
+{
+    struct table table;
+    for (uint32_t i = 0; i < 256; i++) {
+        uint32_t crc = i;
+        for (int bit = 0; bit < 8; bit++)
+            crc = (crc >> 1) ^ ((crc & 1) != 0 ? POLYNOMIAL_REFLECTED : 0);
+        table.slice[0][i] = crc;
+    }
+    for (uint32_t i = 0; i < 256; i++) {
+        for (int s = 1; s < 4; s++) {
+            const uint32_t before = table.slice[s - 1][i];
+            table.slice[s][i] = (before >> 8) ^ table.slice[0][before & 255];
+        }
+    }
+    return table;
+}
+
+static struct table crc_table;
+
+__attribute__((constructor)) static void init_table(void)
+{
+    crc_table = make_table();
+}
+
+uint32_t crc32c_scalar(uint32_t crc, const void *bytes, size_t size)
+{
+    const unsigned char *next = bytes;
+    crc = ~crc;
+    for (; size >= 4; size -= 4, next += 4) {
+        crc ^= (uint32_t)next[0] | (uint32_t)next[1] << 8 | (uint32_t)next[2] << 16 |
+               (uint32_t)next[3] << 24;
+        crc = crc_table.slice[3][crc & 255] ^ crc_table.slice[2][(crc >> 8) & 255] ^
+              crc_table.slice[1][(crc >> 16) & 255] ^ crc_table.slice[0][crc >> 24];
+    }
+    for (; size > 0; size--, next++)
+        crc = (crc >> 8) ^ crc_table.slice[0][(crc ^ *next) & 255];
+    return ~crc;
+}
+
+#ifdef __x86_64__
+#include <nmmintrin.h>
+
+__attribute__((target("sse4.2"))) static uint32_t crc32c_sse42(uint32_t crc, const void *bytes,
+                                                               size_t size)
+{
+    const unsigned char *next = bytes;
+    uint64_t wide = ~crc;
+    for (; size >= 8; size -= 8, next += 8) {
+        uint64_t word;
+        memcpy(&word, next, sizeof(word));
+        wide = _mm_crc32_u64(wide, word);
+    }
+    uint32_t narrow = (uint32_t)wide;
+    for (; size > 0; size--, next++)
+        narrow = _mm_crc32_u8(narrow, *next);
+    return ~narrow;
+}
+#endif
+
+uint32_t crc32c(uint32_t crc, const void *bytes, size_t size)
+{
+#ifdef __x86_64__
+    if (cpu_has(CPU_SSE42))
+        return crc32c_sse42(crc, bytes, size);
+#endif
+    return crc32c_scalar(crc, bytes, size);
+}

@@ -1,0 +1,34 @@
+#!/bin/sh
+# All tests, as CI runs them. The last line is "N passed, N failed".
+set -u
+cd "$(dirname "$0")/.."
+jobs=$(nproc)
+passed=0
+failed=0
+step() {
+    name=$1
+    shift
+    echo "== $name"
+    log=$(mktemp)
+    if "$@" >"$log" 2>&1; then
+        tail -1 "$log"
+    else
+        cat "$log"
+        echo "FAILED: $name"
+        failed=$((failed + 1))
+    fi
+    # Steps that count their own tests say so in a last line of the same form.
+    counts=$(sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed.*/\1 \2/p' "$log" | tail -1)
+    passed=$((passed + ${counts%% *}))
+    rm -f "$log"
+}
+counted() {
+    "$@" && echo "1 passed, 0 failed"
+}
+step format counted make format-check
+step layers counted make layers
+step headers counted make headers
+step build counted make -j"$jobs" WERROR=1 build
+step unit make -j"$jobs" WERROR=1 unit
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]
