@@ -76,6 +76,8 @@ struct row_error {
     int64_t position;                  /* byte or record offset; -1: unknown, see origin */
     const char *raw;                   /* the record's bytes, may be NULL */
     size_t raw_size;
+    const char *key; /* of the record, as text; may be NULL */
+    size_t key_size;
 };
 
 struct operator_env;
