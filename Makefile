@@ -1,7 +1,9 @@
 # Millstream: `make help` lists the targets. Build output goes to build/ only.
 
 BUILD    ?= build
-CC       ?= gcc
+ifeq ($(origin CC),default)
+CC       := gcc
+endif
 VERSION  := $(shell cat VERSION)
 PREFIX   ?= /usr/local
 # SANITIZE=address (with undefined), thread, or empty; each has a build folder of its own.
@@ -79,15 +81,16 @@ $(LIBRARY): $(OBJECTS)
 
 $(BUILD)/proto/%.pb-c.c: proto/%.proto
 	@mkdir -p $(@D)
-	protoc-c --c_out=$(BUILD) -I. $<
+	@protoc-c --c_out=$(BUILD) -I. $<
 
 # Generated code is not held to our warnings.
 $(BUILD)/proto/%.pb-c.o: $(BUILD)/proto/%.pb-c.c
-	$(CC) $(CPPFLAGS) $(filter-out $(WARNINGS) -Werror,$(CFLAGS)) -w -c -o $@ $<
+	@$(CC) $(CPPFLAGS) $(filter-out $(WARNINGS) -Werror,$(CFLAGS)) -w -c -o $@ $<
 
 $(BUILD)/%.o: %.c Makefile VERSION | $(PROTO_C)
 	@mkdir -p $(@D)
-	$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
+	@echo "  CC $<"
+	@$(CC) $(CPPFLAGS) $(CFLAGS) -MMD -MP -c -o $@ $<
 
 $(UNIT_TESTS): $(BUILD)/%: $(BUILD)/%.o $(KIT_OBJECTS) $(LIBRARY)
 	@$(CC) $(LDFLAGS) -o $@ $< $(KIT_OBJECTS) $(LIBRARY) $(LDLIBS) -lcheck -lsubunit -lrt -lm
