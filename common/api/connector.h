@@ -106,9 +106,11 @@ struct enumerator_ops {
 
 enum poll {
     POLL_BATCH,       /* *ret_batch is a batch (owned by the caller): poll again soon     */
-    POLL_IDLE,        /* nothing now; env->ops->wake will be called when there may be     */
+    POLL_IDLE,        /* nothing now; env->ops->wake will be called when there may be, and
+                         next_wake_us says from when on poll is to be called without a wake */
     POLL_NEED_SPLITS, /* all given splits are read: ask for more                     */
     POLL_FAILED,      /* err says why                                                     */
+    POLL_AGAIN,       /* the turn is over, or an error row found no room: poll again later */
 };
 
 struct reader_ops {
@@ -124,6 +126,9 @@ struct reader_ops {
     /* A good moment to commit positions outside; losing this call is harmless. [nothing] */
     void (*checkpoint_completed)(void *self, struct checkpoint_id id);
     void (*close)(void *self);
+    /* After POLL_IDLE: the time (clock_now_us of env->clock) at which to poll again even if nobody
+     * woke the task; INT64_MAX: only a wake. Readers that pace themselves need it. [INT64_MAX] */
+    int64_t (*next_wake_us)(const void *self);
 };
 
 struct source_connector {
