@@ -1,0 +1,64 @@
+/* count(*), count(x): rows, or rows where the argument is not NULL. */
+#include "operators/aggregates/aggregate_function.h"
+#include "operators/aggregates/kernels.h"
+
+static uint32_t count_fields(struct type argument, struct accumulator_field *ret_fields)
+{
+    (void)argument;
+    ret_fields[0] = (struct accumulator_field){"count", type_of_kind(TYPE_BIGINT)};
+    ret_fields[0].type.nullable = false;
+    return 1;
+}
+
+KERNEL void count_add(const struct accumulator *accumulator, void *slot,
+                      const struct column *argument, uint32_t row, int sign)
+{
+    (void)argument;
+    (void)row;
+    add_int64(accumulator_field_at(accumulator, slot, 0), sign);
+}
+
+KERNEL void count_write(const struct accumulator *accumulator, void *slot,
+                        struct aggregate_results *results, uint32_t position)
+{
+    ((int64_t *)results->column->values)[position] =
+        load_int64(accumulator_field_at(accumulator, slot, 0));
+}
+
+static void count_apply(const struct accumulator *accumulator, const struct aggregate_rows *rows,
+                        struct aggregate_results *each)
+{
+    apply_rows(accumulator, rows, each, count_add, count_write);
+}
+
+KERNEL void count_merge_add(const struct accumulator *accumulator, void *slot,
+                            const struct column *argument, uint32_t row, int sign)
+{
+    (void)sign;
+    add_int64(accumulator_field_at(accumulator, slot, 0), ((const int64_t *)argument->values)[row]);
+}
+
+static void count_merge(const struct accumulator *accumulator, const struct aggregate_rows *rows,
+                        struct column *const *fields)
+{
+    struct aggregate_rows halves = *rows;
+    halves.argument = fields[0];
+    apply_rows(accumulator, &halves, NULL, count_merge_add, count_write);
+}
+
+static void count_result(const struct accumulator *accumulator, void *const *slots,
+                         const uint32_t *positions, uint32_t count,
+                         struct aggregate_results *results)
+{
+    write_results(accumulator, slots, positions, count, results, count_write);
+}
+
+const struct aggregate_function aggregate_count = {
+    .abi_size = sizeof(struct aggregate_function),
+    .name = "count",
+    .is_retractable = true,
+    .fields = count_fields,
+    .apply = count_apply,
+    .merge = count_merge,
+    .result = count_result,
+};
