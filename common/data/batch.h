@@ -16,6 +16,7 @@
 #define COMMON_DATA_BATCH_H
 
 #include "common/base/buffer.h"
+#include "common/base/check.h"
 #include "common/data/schema.h"
 
 #include <stdatomic.h>
@@ -42,6 +43,9 @@ struct string_view {
     };
 };
 
+/* Readable bytes behind the values of every column, so that kernels may load whole vectors. */
+#define COLUMN_PADDING 64
+
 struct column {
     _Atomic uint32_t references;
     uint32_t row_count;
@@ -54,7 +58,7 @@ struct column {
     uint32_t buffer_capacity;
     struct column **children;
     struct buffer **buffers; /* what views point into; owned references */
-    void *storage;           /* what values, validity and offsets were allocated in; owned */
+    uint64_t *validity_room; /* where column_need_validity puts the bitmap */
 };
 
 enum row_kind {
@@ -86,7 +90,10 @@ struct batch {
 /* ---- columns ---- */
 
 /* A writable column of row_count rows (validity absent, values not initialised, views need not be
- * set for NULL rows). ARRAY, MAP and ROW columns get offsets; children are set by the maker. */
+ * set for NULL rows). ARRAY and MAP columns get offsets, not initialised but for the first, which
+ * is 0; the children of nested columns are NULL until the maker sets them (child_count is that of
+ * the type; a child's rows are offsets[row_count], or row_count for ROW). A maker may lower
+ * row_count afterwards. */
 struct column *column_create(struct type type, uint32_t row_count)
     __attribute__((returns_nonnull, warn_unused_result));
 struct column *column_ref(struct column *column);
@@ -98,7 +105,7 @@ void column_need_validity(struct column *column);
 /* Registers a buffer (takes a new reference) and returns its index for views; the same buffer
  * registered twice in a row gets the same index. */
 uint32_t column_add_buffer(struct column *column, struct buffer *buffer);
-/* Bytes of a row range as exchange and state count them (strings with their content). */
+/* Bytes as exchange and state count them (strings with their content). */
 uint64_t column_byte_size(const struct column *column);
 
 static inline bool column_is_null(const struct column *column, uint32_t row)
@@ -126,14 +133,34 @@ static inline const char *string_view_bytes(const struct column *column,
                : column->buffers[view->ref.buffer]->bytes + view->ref.offset;
 }
 
-/* A view of size bytes at offset of the buffer with that index; short strings are copied inline. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__,
+               "views and formats are laid out little-endian");
+
+/* 12 bytes of 0xFF, then 12 of 0. */
+extern const uint8_t string_view_mask[2 * STRING_VIEW_INLINE];
+
+/* A view of size bytes at offset of the buffer with that index; short strings are copied inline
+ * (by whole words: the buffer's padding may be read, and is masked). */
 static inline struct string_view string_view_make(const struct buffer *buffer, uint32_t index,
                                                   uint32_t offset, uint32_t size)
 {
-    struct string_view view = {.size = size};
+    struct string_view view;
     const char *bytes = buffer->bytes + offset;
+    view.size = size;
     if (size <= STRING_VIEW_INLINE) {
-        memcpy(view.inlined, bytes, size);
+        const uint8_t *mask = string_view_mask + (STRING_VIEW_INLINE - size);
+        uint64_t low;
+        uint64_t low_mask;
+        uint32_t high;
+        uint32_t high_mask;
+        memcpy(&low, bytes, sizeof(low));
+        memcpy(&high, bytes + sizeof(low), sizeof(high));
+        memcpy(&low_mask, mask, sizeof(low_mask));
+        memcpy(&high_mask, mask + sizeof(low), sizeof(high_mask));
+        low &= low_mask;
+        high &= high_mask;
+        memcpy(view.inlined, &low, sizeof(low));
+        memcpy(view.inlined + sizeof(low), &high, sizeof(high));
     } else {
         memcpy(view.ref.prefix, bytes, sizeof(view.ref.prefix));
         view.ref.buffer = index;
@@ -142,11 +169,31 @@ static inline struct string_view string_view_make(const struct buffer *buffer, u
     return view;
 }
 
-/* A view of bytes that are at most STRING_VIEW_INLINE long. */
+/* A view of bytes that are at most STRING_VIEW_INLINE long; reads no byte beyond them. */
 static inline struct string_view string_view_inline(const char *bytes, uint32_t size)
 {
-    struct string_view view = {.size = size};
-    memcpy(view.inlined, bytes, size);
+    struct string_view view;
+    uint64_t low = 0;
+    uint64_t high = 0;
+    DCHECK(size <= STRING_VIEW_INLINE);
+    if (size >= 8) {
+        uint32_t tail;
+        memcpy(&low, bytes, 8);
+        memcpy(&tail, bytes + size - 4, 4);
+        high = (uint64_t)tail >> (8 * (STRING_VIEW_INLINE - size));
+    } else if (size >= 4) {
+        uint32_t head;
+        uint32_t tail;
+        memcpy(&head, bytes, 4);
+        memcpy(&tail, bytes + size - 4, 4);
+        low = head | ((uint64_t)tail >> (8 * (8 - size))) << 32;
+    } else if (size > 0) {
+        low = (uint64_t)(uint8_t)bytes[0] | (uint64_t)(uint8_t)bytes[size / 2] << (8 * (size / 2)) |
+              (uint64_t)(uint8_t)bytes[size - 1] << (8 * (size - 1));
+    }
+    view.size = size;
+    memcpy(view.inlined, &low, 8);
+    memcpy(view.inlined + 8, &high, 4);
     return view;
 }
 
@@ -176,8 +223,10 @@ static inline enum row_kind batch_row_kind(const struct batch *batch, uint32_t r
     return batch->row_kinds != NULL ? (enum row_kind)batch->row_kinds[row] : ROW_INSERT;
 }
 
-/* A batch without selection, holding just the selected rows, whose views point into buffers no
- * larger than needed. A new reference; the same batch if it is compact already. */
+/* A batch without selection, holding just the selected rows, whose views pin buffers of at most
+ * BATCH_PINNED_FACTOR times the bytes they show. A new reference; the same batch if it is compact
+ * already. */
+#define BATCH_PINNED_FACTOR 4
 struct batch *batch_compact(struct batch *batch)
     __attribute__((returns_nonnull, warn_unused_result));
 
@@ -186,6 +235,11 @@ struct column *column_gather(const struct column *column, const uint32_t *rows, 
     __attribute__((returns_nonnull, warn_unused_result));
 
 uint64_t batch_byte_size(const struct batch *batch);
+
+/* The column itself (a new reference), or a copy if it pins too much: the part of batch_compact
+ * that is done per column. */
+struct column *column_repack(struct column *column)
+    __attribute__((returns_nonnull, warn_unused_result));
 
 /* One row as text for people: "+I[apple, 3]" (NULL as "null", strings as they are). */
 void batch_format_row(const struct batch *batch, uint32_t row, struct text *out);

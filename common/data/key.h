@@ -4,8 +4,10 @@
  * vectors in tests/unit/common/data).
  *
  * Canonical bytes (version 1). One key column: the value alone (fixed-width little-endian, strings
- * raw, -0.0 as 0.0, one NaN, DECIMAL as 16 bytes); a NULL is the empty range with is_null. Several
- * columns: for each a byte 0 (NULL) or 1, then the value, strings led by a 32-bit length. The hash
+ * raw, -0.0 as 0.0, one NaN, DECIMAL as 16 bytes, nested values in the canonical form of
+ * value_codec.h); a NULL is the empty range with is_null. Several
+ * columns: for each a byte 0 (NULL) or 1, then the value, strings, BYTES and nested values led by a
+ * 32-bit length. No column at all: the empty range, the same key for every row. The hash
  * is XXH3-64 over them; NULL of a single column hashes as the byte 0xFF.
  *
  * Storage bytes (version 1): order-preserving, self-delimiting, decodable; see key.c.
@@ -32,7 +34,7 @@ struct key_batch {
     uint64_t *hashes;
     char *scratch;
     size_t scratch_capacity;
-    uint32_t capacity;
+    uint32_t capacity; /* of the three arrays */
 };
 
 #define KEY_NULL UINT32_MAX

@@ -103,6 +103,9 @@ int64_t type_timestamp_ticks(struct type type);
 bool type_equals(struct type a, struct type b, bool with_nullability);
 /* SQL text: "DECIMAL(12, 2) NOT NULL", "ARRAY<STRING>". */
 void type_format(struct type type, struct text *out);
+/* A column or field name as SQL: in backticks unless it is a plain identifier. */
+void type_format_name(const char *name, struct text *out);
+/* "BIGINT"; static text, never NULL. */
 const char *type_kind_name(enum type_kind kind);
 
 #endif
