@@ -14,6 +14,7 @@
  * Access is by the batch. The calls below may read the database for a bounded number of misses, so
  * they handle a prefix of what was asked and say how much; they return
  *   STEP_DONE   rows [first, first + *ret_count) were handled, *ret_count >= 1
+ *               (ret_slots[i] and ret_fresh[i] belong to row first + i)
  *   STEP_AGAIN  nothing handled: end the turn and call again
  *   STEP_WAIT   nothing handled: the write queue is full; the task is woken when there is room
  *   STEP_FAILED err says why
