@@ -24,7 +24,7 @@ struct arena {
 
 static void *arena_take(struct arena *arena, size_t count, size_t size)
 {
-    void **slot = array_push(arena->blocks, arena->count, arena->capacity);
+    void **slot = &array_push(arena->blocks, arena->count, arena->capacity);
     *slot = allocate_array(count > 0 ? count : 1, size);
     return *slot;
 }
