@@ -48,6 +48,9 @@ struct decoder_ops {
                           bool is_end, struct batch_builder *out, uint32_t *ret_consumed,
                           struct decode_error *ret_error);
     void (*close)(void *self);
+    /* Bytes of another stream follow: from its beginning (where a header may be), or from behind
+     * one of its records. Not called for single messages. [nothing] */
+    void (*start)(void *self, bool at_beginning);
 };
 
 struct encoder_ops {

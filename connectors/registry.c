@@ -1,0 +1,20 @@
+/* The lists of built-in connectors and formats: see registry.h. */
+#include "connectors/registry.h"
+
+#include "connectors/connectors.h"
+#include "connectors/formats/formats.h"
+
+static const struct source_connector *const sources[] = {&source_file, NULL};
+static const struct sink_connector *const sinks[] = {&sink_print, &sink_blackhole, NULL};
+static const struct format *const formats[] = {&format_raw, NULL};
+
+static const struct connector_registry builtin = {
+    .sources = sources,
+    .sinks = sinks,
+    .formats = formats,
+};
+
+const struct connector_registry *connector_registry_builtin(void)
+{
+    return &builtin;
+}
