@@ -150,9 +150,12 @@ static enum status read_fully(int fd, const struct fetch_item *item, char *bytes
     return STATUS_OK;
 }
 
-static bool is_read(const struct fetch_item *item)
+/* Was everything read before? A restored split may be at its end already. */
+static bool is_read(const struct fetch_state *fetch, const struct fetch_item *item)
 {
-    return item->next >= item->file_size || (!item->must_skip && item->next > item->end);
+    const bool is_begun = fetch->fd >= 0;
+    return item->next >= item->file_size ||
+           (!is_begun && !item->must_skip && item->next > item->end);
 }
 
 static uint32_t size_to_read(const struct fetch_state *fetch, const struct fetch_item *item)
@@ -205,7 +208,7 @@ static enum status read_block(struct fetch_state *fetch, struct fetch_item *item
     struct record_block block = {
         .buffer = buffer, .offset = RECORD_BLOCK_HEADROOM, .position = (int64_t)item->next};
     /* What was read to its end before a restore has one empty block. */
-    if (is_read(item)) {
+    if (is_read(fetch, item)) {
         block.is_last = true;
     } else {
         TRY(open_file(fetch, item, err));
