@@ -1,0 +1,13 @@
+/* The built-in operators, one file each; registry.c lists them. */
+#ifndef OPERATORS_OPERATORS_H
+#define OPERATORS_OPERATORS_H
+
+#include "common/api/operator.h"
+
+extern const struct operator_ops aggregate_operator;
+extern const struct operator_ops calc_operator;
+extern const struct operator_ops local_aggregate_operator;
+extern const struct operator_ops reduce_operator;
+extern const struct operator_ops unnest_operator;
+
+#endif
