@@ -119,6 +119,17 @@ static bool may_refer(const struct coordinator *coordinator, const struct state_
     return false;
 }
 
+#define DISCARDED_MAX 100000
+
+/* A safety net only (tasks may refer to nothing that is not complete), so it may forget. */
+static void remember_discarded(struct coordinator *coordinator, const char *path)
+{
+    if (coordinator->discarded.count >= DISCARDED_MAX)
+        file_registry_done(&coordinator->discarded);
+    if (!file_registry_has(&coordinator->discarded, path))
+        file_registry_ref(&coordinator->discarded, path);
+}
+
 /* Lists the files of a state that no checkpoint will refer to, and remembers that they are gone. */
 static void discard_files(struct coordinator *coordinator, const struct task_state *state,
                           bool with_private, struct path_list *ret_delete)
@@ -133,7 +144,7 @@ static void discard_files(struct coordinator *coordinator, const struct task_sta
                    !file_registry_has(&coordinator->registry, file->path) &&
                    !file_registry_has(&coordinator->discarded, file->path)) {
             path_list_add(ret_delete, file->path);
-            file_registry_ref(&coordinator->discarded, file->path);
+            remember_discarded(coordinator, file->path);
         }
     }
 }
@@ -251,8 +262,10 @@ static void drop_oldest(struct coordinator *coordinator, struct path_list *ret_d
         const struct keyed_state_handle *keyed = &oldest->tasks[i].keyed;
         for (size_t j = 0; j < keyed->file_count; j++)
             if (keyed->files[j].is_shared &&
-                file_registry_unref(&coordinator->registry, keyed->files[j].path))
+                file_registry_unref(&coordinator->registry, keyed->files[j].path)) {
                 path_list_add(ret_delete, keyed->files[j].path);
+                remember_discarded(coordinator, keyed->files[j].path);
+            }
     }
     char directory[32];
     (void)snprintf(directory, sizeof(directory), "chk-%llu/", (unsigned long long)oldest->id.value);

@@ -128,8 +128,11 @@ enum storage_kind {
     STORAGE_PUT_METADATA,   /* checkpoint storage: create or replace */
     STORAGE_DELETE,         /* checkpoint storage: paths[]; a missing one is no error */
     STORAGE_DELETE_TREE,    /* checkpoint storage: directory path with everything below */
-    STORAGE_SWEEP,          /* checkpoint storage: every file directly in path but paths[] */
-    STORAGE_COPY,           /* checkpoint storage: paths[2i] to the new paths[2i + 1] */
+    /* Checkpoint storage: below the job's directory `path`, every file in chk-<n>/ with n <
+     * checkpoint_below and in shared/<a>/ with a < attempt_below, but those in paths[]; an entry of
+     * paths[] that ends in '/' keeps the whole directory. Empty directories go too. */
+    STORAGE_SWEEP,
+    STORAGE_COPY, /* checkpoint storage: paths[2i] to the new paths[2i + 1] */
 };
 
 /* Paths of checkpoint storage begin with the job's id. */
@@ -142,6 +145,8 @@ struct storage_request {
     size_t size;
     char **paths;
     size_t path_count;
+    uint64_t attempt_below;    /* SWEEP */
+    uint64_t checkpoint_below; /* SWEEP */
 };
 
 enum reply_kind { REPLY_SUBMIT, REPLY_CANCEL };
