@@ -2,6 +2,7 @@
 #include "common/config/yaml.h"
 
 #include "common/base/allocate.h"
+#include "common/base/pool.h"
 #include "common/base/text.h"
 
 #include <stdarg.h>
@@ -13,12 +14,8 @@
 #define ANCHORS_MAX  10000
 #define ENTRIES_MAX  10000
 
-struct block {
-    struct block *next;
-};
-
 struct yaml_document {
-    struct block *blocks;
+    struct pool pool;
     struct yaml_node *root;
 };
 
@@ -51,14 +48,6 @@ struct reader {
     bool is_stopped;
 };
 
-static void *document_take(struct yaml_document *document, size_t size)
-{
-    struct block *block = allocate(sizeof(struct block) + size);
-    block->next = document->blocks;
-    document->blocks = block;
-    return block + 1;
-}
-
 __attribute__((format(printf, 4, 5))) static void problem(struct reader *reader, uint32_t line,
                                                           uint32_t column, const char *format, ...)
 {
@@ -76,7 +65,7 @@ __attribute__((format(printf, 4, 5))) static void problem(struct reader *reader,
 static struct yaml_node *node_create(struct reader *reader, enum yaml_kind kind,
                                      const yaml_mark_t *mark)
 {
-    struct yaml_node *node = document_take(reader->document, sizeof(*node));
+    struct yaml_node *node = pool_take(&reader->document->pool, 1, sizeof(*node));
     node->kind = kind;
     node->line = (uint32_t)mark->line + 1;
     node->column = (uint32_t)mark->column + 1;
@@ -275,7 +264,7 @@ static void on_scalar(struct reader *reader, const yaml_event_t *event)
     struct yaml_node *node = node_create(reader, YAML_SCALAR, &event->start_mark);
     check_tag(reader, &event->start_mark, event->data.scalar.tag);
     const size_t size = event->data.scalar.length;
-    char *text = document_take(reader->document, size + 1);
+    char *text = pool_take(&reader->document->pool, 1, size + 1);
     memcpy(text, event->data.scalar.value, size);
     node->text = text;
     node->size = size;
@@ -334,14 +323,14 @@ static void on_close(struct reader *reader)
     /* The arrays grew by themselves; hand them to the document. */
     if (node->entries != NULL) {
         struct yaml_entry *entries =
-            document_take(reader->document, (node->count + 1) * sizeof(*entries));
+            pool_take(&reader->document->pool, 1, (node->count + 1) * sizeof(*entries));
         memcpy(entries, node->entries, node->count * sizeof(*entries));
         free(node->entries);
         node->entries = entries;
     }
     if (node->items != NULL) {
         struct yaml_node **items =
-            document_take(reader->document, (node->count + 1) * sizeof(struct yaml_node *));
+            pool_take(&reader->document->pool, 1, (node->count + 1) * sizeof(struct yaml_node *));
         memcpy(items, node->items, node->count * sizeof(struct yaml_node *));
         free(node->items);
         node->items = items;
@@ -492,11 +481,7 @@ void yaml_document_destroy(struct yaml_document *document)
 {
     if (document == NULL)
         return;
-    for (struct block *block = document->blocks; block != NULL;) {
-        struct block *next = block->next;
-        free(block);
-        block = next;
-    }
+    pool_done(&document->pool);
     free(document);
 }
 

@@ -1,46 +1,25 @@
 /*
  * Job graphs as bytes: see job_graph_codec.h.
  *
- * Encoding builds the message tree in one arena and packs it. Decoding copies out of protobuf's
+ * Encoding builds the message tree in one pool and packs it. Decoding copies out of protobuf's
  * tree into a graph and lets job_graph_check judge the result, so nothing below trusts an index.
  */
 #include "common/graph/job_graph_codec.h"
 
 #include "common/base/allocate.h"
 #include "common/base/check.h"
+#include "common/base/pool.h"
 #include "proto/job_graph.pb-c.h"
 
 #include <string.h>
 
 #define GRAPH_VERSION 1
 
-/* ---- arena of the messages being encoded ---- */
-
-struct arena {
-    void **blocks;
-    size_t count;
-    size_t capacity;
-};
-
-static void *arena_take(struct arena *arena, size_t count, size_t size)
-{
-    void **slot = &array_push(arena->blocks, arena->count, arena->capacity);
-    *slot = allocate_array(count > 0 ? count : 1, size);
-    return *slot;
-}
-
-static void arena_done(struct arena *arena)
-{
-    for (size_t i = 0; i < arena->count; i++)
-        free(arena->blocks[i]);
-    free(arena->blocks);
-}
-
 /* An array of count pointers to count messages that init has been called on. */
-#define MESSAGES(arena, Type, init, count, ret_pointers)                                           \
+#define MESSAGES(pool, Type, init, count, ret_pointers)                                            \
     do {                                                                                           \
-        (ret_pointers) = arena_take((arena), (count), sizeof(Type *));                             \
-        Type *messages_ = arena_take((arena), (count), sizeof(Type));                              \
+        (ret_pointers) = pool_take((pool), (count), sizeof(Type *));                               \
+        Type *messages_ = pool_take((pool), (count), sizeof(Type));                                \
         for (size_t m_ = 0; m_ < (count); m_++) {                                                  \
             init(&messages_[m_]);                                                                  \
             (ret_pointers)[m_] = &messages_[m_];                                                   \
@@ -80,28 +59,28 @@ static Millstream__TypeNodeMessage **encode_type_nodes(struct type type, const c
     return slot;
 }
 
-static void encode_schema(struct arena *arena, const struct schema *schema,
+static void encode_schema(struct pool *pool, const struct schema *schema,
                           Millstream__SchemaMessage *message)
 {
     message->event_time = schema->event_time;
     message->n_columns = schema->column_count;
-    MESSAGES(arena, Millstream__SchemaColumnMessage, millstream__schema_column_message__init,
+    MESSAGES(pool, Millstream__SchemaColumnMessage, millstream__schema_column_message__init,
              message->n_columns, message->columns);
     for (uint32_t i = 0; i < schema->column_count; i++) {
         message->columns[i]->name = (char *)(uintptr_t)schema->columns[i].name;
         message->columns[i]->n_type = count_type_nodes(schema->columns[i].type);
-        MESSAGES(arena, Millstream__TypeNodeMessage, millstream__type_node_message__init,
+        MESSAGES(pool, Millstream__TypeNodeMessage, millstream__type_node_message__init,
                  message->columns[i]->n_type, message->columns[i]->type);
         (void)encode_type_nodes(schema->columns[i].type, "", message->columns[i]->type);
         message->columns[i]->field_id = schema->columns[i].field_id;
     }
 }
 
-static Millstream__SettingMessage **encode_settings(struct arena *arena,
+static Millstream__SettingMessage **encode_settings(struct pool *pool,
                                                     const struct setting *settings, uint32_t count)
 {
     Millstream__SettingMessage **messages;
-    MESSAGES(arena, Millstream__SettingMessage, millstream__setting_message__init, count, messages);
+    MESSAGES(pool, Millstream__SettingMessage, millstream__setting_message__init, count, messages);
     for (uint32_t i = 0; i < count; i++) {
         messages[i]->key = settings[i].key;
         messages[i]->value = settings[i].value;
@@ -110,10 +89,10 @@ static Millstream__SettingMessage **encode_settings(struct arena *arena,
 }
 
 static Millstream__NamedExpressionMessage **
-encode_expressions(struct arena *arena, const struct named_expression *expressions, uint32_t count)
+encode_expressions(struct pool *pool, const struct named_expression *expressions, uint32_t count)
 {
     Millstream__NamedExpressionMessage **messages;
-    MESSAGES(arena, Millstream__NamedExpressionMessage, millstream__named_expression_message__init,
+    MESSAGES(pool, Millstream__NamedExpressionMessage, millstream__named_expression_message__init,
              count, messages);
     for (uint32_t i = 0; i < count; i++) {
         messages[i]->name = text_or_empty(expressions[i].name);
@@ -124,7 +103,7 @@ encode_expressions(struct arena *arena, const struct named_expression *expressio
     return messages;
 }
 
-static void encode_operator(struct arena *arena, const struct operator_spec *spec,
+static void encode_operator(struct pool *pool, const struct operator_spec *spec,
                             Millstream__OperatorMessage *message)
 {
     message->uid = spec->uid;
@@ -134,35 +113,35 @@ static void encode_operator(struct arena *arena, const struct operator_spec *spe
     message->parallelism = spec->parallelism;
     message->on_error = (uint32_t)spec->on_error;
     message->n_settings = spec->setting_count;
-    message->settings = encode_settings(arena, spec->settings, spec->setting_count);
+    message->settings = encode_settings(pool, spec->settings, spec->setting_count);
     message->n_columns = spec->column_count;
-    message->columns = encode_expressions(arena, spec->columns, spec->column_count);
+    message->columns = encode_expressions(pool, spec->columns, spec->column_count);
     message->n_filters = spec->filter_count;
-    message->filters = encode_expressions(arena, spec->filters, spec->filter_count);
+    message->filters = encode_expressions(pool, spec->filters, spec->filter_count);
     message->n_keys = spec->key_count;
     message->keys = spec->keys;
     message->n_inputs = spec->input_count;
-    MESSAGES(arena, Millstream__SchemaMessage, millstream__schema_message__init, message->n_inputs,
+    MESSAGES(pool, Millstream__SchemaMessage, millstream__schema_message__init, message->n_inputs,
              message->inputs);
     for (uint32_t i = 0; i < spec->input_count; i++)
-        encode_schema(arena, spec->inputs[i], message->inputs[i]);
+        encode_schema(pool, spec->inputs[i], message->inputs[i]);
     message->n_outputs = spec->output_count;
-    MESSAGES(arena, Millstream__OperatorOutputMessage, millstream__operator_output_message__init,
+    MESSAGES(pool, Millstream__OperatorOutputMessage, millstream__operator_output_message__init,
              message->n_outputs, message->outputs);
     for (uint32_t i = 0; i < spec->output_count; i++) {
         message->outputs[i]->name = spec->outputs[i].name;
-        Millstream__SchemaMessage *schema = arena_take(arena, 1, sizeof(*schema));
+        Millstream__SchemaMessage *schema = pool_take(pool, 1, sizeof(*schema));
         millstream__schema_message__init(schema);
-        encode_schema(arena, spec->outputs[i].schema, schema);
+        encode_schema(pool, spec->outputs[i].schema, schema);
         message->outputs[i]->schema = schema;
     }
 }
 
-static void encode_edges(struct arena *arena, const struct job_graph *graph,
+static void encode_edges(struct pool *pool, const struct job_graph *graph,
                          Millstream__JobGraphMessage *message)
 {
     message->n_edges = graph->edge_count;
-    MESSAGES(arena, Millstream__EdgeMessage, millstream__edge_message__init, message->n_edges,
+    MESSAGES(pool, Millstream__EdgeMessage, millstream__edge_message__init, message->n_edges,
              message->edges);
     for (uint32_t i = 0; i < graph->edge_count; i++) {
         const struct job_edge *edge = &graph->edges[i];
@@ -177,12 +156,12 @@ static void encode_edges(struct arena *arena, const struct job_graph *graph,
     }
 }
 
-static void encode_vertices(struct arena *arena, const struct job_graph *graph,
+static void encode_vertices(struct pool *pool, const struct job_graph *graph,
                             Millstream__JobGraphMessage *message)
 {
     message->n_vertices = graph->vertex_count;
-    MESSAGES(arena, Millstream__VertexMessage, millstream__vertex_message__init,
-             message->n_vertices, message->vertices);
+    MESSAGES(pool, Millstream__VertexMessage, millstream__vertex_message__init, message->n_vertices,
+             message->vertices);
     for (uint32_t i = 0; i < graph->vertex_count; i++) {
         const struct job_vertex *vertex = &graph->vertices[i];
         message->vertices[i]->id.data = (uint8_t *)(uintptr_t)vertex->id.bytes;
@@ -196,7 +175,7 @@ static void encode_vertices(struct arena *arena, const struct job_graph *graph,
 
 void job_graph_encode(const struct job_graph *graph, struct text *out)
 {
-    struct arena arena = {0};
+    struct pool pool = {0};
     Millstream__JobGraphMessage message;
     millstream__job_graph_message__init(&message);
     message.version = GRAPH_VERSION;
@@ -205,26 +184,26 @@ void job_graph_encode(const struct job_graph *graph, struct text *out)
     message.max_parallelism = graph->max_parallelism;
     message.time_zone = text_or_empty(graph->time_zone);
     message.n_config = graph->config_count;
-    message.config = encode_settings(&arena, graph->config, graph->config_count);
+    message.config = encode_settings(&pool, graph->config, graph->config_count);
     message.definition.data = (uint8_t *)graph->definition;
     message.definition.len = graph->definition_size;
     message.n_parameters = graph->parameter_count;
-    message.parameters = encode_settings(&arena, graph->parameters, graph->parameter_count);
+    message.parameters = encode_settings(&pool, graph->parameters, graph->parameter_count);
     message.submitter = text_or_empty(graph->submitter);
     message.n_operators = graph->operator_count;
-    MESSAGES(&arena, Millstream__OperatorMessage, millstream__operator_message__init,
+    MESSAGES(&pool, Millstream__OperatorMessage, millstream__operator_message__init,
              message.n_operators, message.operators);
     for (uint32_t i = 0; i < graph->operator_count; i++)
-        encode_operator(&arena, &graph->operators[i], message.operators[i]);
-    encode_edges(&arena, graph, &message);
-    encode_vertices(&arena, graph, &message);
+        encode_operator(&pool, &graph->operators[i], message.operators[i]);
+    encode_edges(&pool, graph, &message);
+    encode_vertices(&pool, graph, &message);
     const size_t size = millstream__job_graph_message__get_packed_size(&message);
     uint8_t *bytes = allocate(size > 0 ? size : 1);
     const size_t packed = millstream__job_graph_message__pack(&message, bytes);
     CHECK(packed == size);
     text_append_bytes(out, bytes, size);
     free(bytes);
-    arena_done(&arena);
+    pool_done(&pool);
 }
 
 /* ---- decoding ---- */
@@ -246,7 +225,7 @@ static bool type_node_is_valid(const Millstream__TypeNodeMessage *node)
 
 /* nodes[*at...] hold the tree; *at moves behind it. */
 static enum status decode_type(Millstream__TypeNodeMessage **nodes, size_t count, size_t *at,
-                               unsigned depth, struct arena *arena, struct type *ret_type,
+                               unsigned depth, struct pool *pool, struct type *ret_type,
                                struct error *err)
 {
     if (*at >= count || depth > TYPE_DEPTH_MAX || !type_node_is_valid(nodes[*at]))
@@ -254,12 +233,12 @@ static enum status decode_type(Millstream__TypeNodeMessage **nodes, size_t count
     const Millstream__TypeNodeMessage *node = nodes[(*at)++];
     struct type_field *fields = NULL;
     if (node->child_count > 0) {
-        fields = arena_take(arena, node->child_count, sizeof(*fields));
+        fields = pool_take(pool, node->child_count, sizeof(*fields));
         for (size_t i = 0; i < node->child_count; i++) {
             if (*at >= count)
                 return error_set(err, STATUS_CORRUPT, "job graph: a type lacks its parts");
             fields[i].name = nodes[*at]->name;
-            TRY(decode_type(nodes, count, at, depth + 1, arena, &fields[i].type, err));
+            TRY(decode_type(nodes, count, at, depth + 1, pool, &fields[i].type, err));
         }
     }
     *ret_type = (struct type){.kind = (enum type_kind)node->kind,
@@ -272,17 +251,17 @@ static enum status decode_type(Millstream__TypeNodeMessage **nodes, size_t count
     return STATUS_OK;
 }
 
-static enum status decode_columns(const Millstream__SchemaMessage *message, struct arena *arena,
+static enum status decode_columns(const Millstream__SchemaMessage *message, struct pool *pool,
                                   struct schema **ret_schema, struct error *err)
 {
-    struct schema_column *columns = arena_take(arena, message->n_columns, sizeof(*columns));
+    struct schema_column *columns = pool_take(pool, message->n_columns, sizeof(*columns));
     for (size_t i = 0; i < message->n_columns; i++) {
         if (strlen(message->columns[i]->name) > SCHEMA_NAME_BYTES_MAX)
             return error_set(err, STATUS_CORRUPT, "job graph: the name of a column is too long");
         columns[i].name = message->columns[i]->name;
         columns[i].field_id = message->columns[i]->field_id;
         size_t at = 0;
-        TRY(decode_type(message->columns[i]->type, message->columns[i]->n_type, &at, 0, arena,
+        TRY(decode_type(message->columns[i]->type, message->columns[i]->n_type, &at, 0, pool,
                         &columns[i].type, err));
         if (at != message->columns[i]->n_type)
             return error_set(err, STATUS_CORRUPT, "job graph: a type has parts too many");
@@ -297,9 +276,9 @@ static enum status decode_schema(const Millstream__SchemaMessage *message,
     if (message == NULL || message->n_columns > SCHEMA_COLUMN_MAX || message->event_time < -1 ||
         message->event_time >= (int64_t)message->n_columns)
         return error_set(err, STATUS_CORRUPT, "job graph: invalid schema");
-    struct arena arena = {0};
-    const enum status code = decode_columns(message, &arena, ret_schema, err);
-    arena_done(&arena);
+    struct pool pool = {0};
+    const enum status code = decode_columns(message, &pool, ret_schema, err);
+    pool_done(&pool);
     return code;
 }
 

@@ -1,0 +1,199 @@
+/* Sources and sinks: declared columns, formats, what a sink takes. See analyze.h. */
+#include "common/base/allocate.h"
+#include "compiler/analyze.h"
+
+#include <string.h>
+
+/* The settings as the connector will see them, to ask it about itself. */
+static struct operator_spec spec_of(struct analyzer *analyzer)
+{
+    struct logical_node *node = analyzer->node;
+    const uint32_t count = node->connector.option_count + node->format.option_count;
+    struct setting *settings = pool_take(&analyzer->compiler->pool, count + 2, sizeof(*settings));
+    struct operator_spec spec = {.settings = settings, .name = (char *)(uintptr_t)node->name};
+    struct pool *pool = &analyzer->compiler->pool;
+    settings[spec.setting_count++] =
+        (struct setting){pool_text(pool, "connector"), pool_text(pool, node->connector.name)};
+    for (uint32_t i = 0; i < node->connector.option_count; i++) {
+        SCOPED_TEXT char *key = format_text("connector.%s", node->connector.options[i].key);
+        settings[spec.setting_count++] =
+            (struct setting){pool_text(pool, key), node->connector.options[i].value};
+    }
+    return spec;
+}
+
+/* ---- declared columns ---- */
+
+struct declared {
+    struct schema_column *stored; /* what the connector gives: all but computed ones */
+    uint32_t stored_count;
+    struct schema_column *decoded; /* without metadata: what the format sees */
+    uint32_t decoded_count;
+    struct named_expression *columns; /* of the calc, in the declared order */
+    bool has_computed;
+    struct setting *metadata;
+    uint32_t metadata_count;
+};
+
+static void definition_error(struct analyzer *analyzer, const struct named_expression *column,
+                             const struct expression_problem *problem)
+{
+    uint32_t line = column->line;
+    uint32_t place = column->column;
+    position_in_source(analyzer->compiler, column->text, problem->line, problem->column, &line,
+                       &place);
+    struct text hint SCOPED_TEXT_BUFFER;
+    text_init(&hint, 600);
+    diagnose_expression(analyzer->compiler, column->text, column->line, column->column, &hint);
+    compile_error(analyzer->compiler, line, place, "node \"%s\": schema %s: %s%s",
+                  analyzer->node->name, column->name, problem->message, hint.bytes);
+    analyzer->node->is_failed = true;
+}
+
+static void read_definition(struct analyzer *analyzer, const struct named_expression *column,
+                            uint32_t index, struct declared *declared)
+{
+    struct pool *pool = &analyzer->compiler->pool;
+    struct expression_problem problem = {.line = 1, .column = 1};
+    struct column_definition definition;
+    memset(&definition, 0, sizeof(definition));
+    if (column_definition_parse(column->text, &definition, &problem) != STATUS_OK) {
+        definition_error(analyzer, column, &problem);
+        return;
+    }
+    struct schema_column stored = {.name = column->name, .type = definition.type};
+    struct schema *keeper = schema_create(&stored, 1, -1);
+    keep_schema(analyzer, keeper);
+    stored.type = keeper->columns[0].type;
+    struct named_expression *out = &declared->columns[index];
+    *out = *column;
+    out->text = (char *)(uintptr_t)quote_name(analyzer->compiler, column->name);
+    if (definition.computed != NULL) {
+        struct text cast SCOPED_TEXT_BUFFER;
+        text_init(&cast, EXPRESSION_BYTES_MAX);
+        struct type nullable = stored.type;
+        nullable.nullable = true;
+        text_format(&cast, "cast((%s) as ", definition.computed);
+        type_format(nullable, &cast);
+        text_append_char(&cast, ')');
+        out->text = pool_text(pool, cast.bytes);
+        declared->has_computed = true;
+    } else {
+        declared->stored[declared->stored_count++] = stored;
+        if (definition.metadata_key == NULL) {
+            declared->decoded[declared->decoded_count++] = stored;
+        } else {
+            SCOPED_TEXT char *key = format_text("metadata.%s", column->name);
+            declared->metadata[declared->metadata_count++] =
+                (struct setting){pool_text(pool, key), pool_text(pool, definition.metadata_key)};
+        }
+    }
+    column_definition_done(&definition);
+}
+
+static void check_format(struct analyzer *analyzer, const struct schema *schema, bool is_source)
+{
+    struct logical_node *node = analyzer->node;
+    struct error err;
+    if (node->format_row == NULL || node->format_row->check_schema == NULL ||
+        node->format_row->check_schema(schema, is_source, &err) == STATUS_OK)
+        return;
+    const struct yaml_node *where =
+        node->clauses[is_source ? CLAUSE_SCHEMA_COLUMNS : CLAUSE_FORMAT];
+    compile_error(analyzer->compiler, where->line, where->column, "node \"%s\": format %s: %s",
+                  node->name, node->format.name, err.message);
+    node->is_failed = true;
+}
+
+static struct schema *declared_schema(struct analyzer *analyzer, struct declared *declared)
+{
+    const struct expression_list *list = &analyzer->node->schema;
+    struct pool *pool = &analyzer->compiler->pool;
+    declared->stored = pool_take(pool, list->count, sizeof(*declared->stored));
+    declared->decoded = pool_take(pool, list->count, sizeof(*declared->decoded));
+    declared->columns = pool_take(pool, list->count, sizeof(*declared->columns));
+    declared->metadata = pool_take(pool, list->count, sizeof(*declared->metadata));
+    for (uint32_t i = 0; i < list->count; i++)
+        read_definition(analyzer, &list->items[i], i, declared);
+    if (analyzer->node->is_failed)
+        return NULL;
+    if (declared->decoded_count == 0) {
+        compile_error(analyzer->compiler, analyzer->node->line, analyzer->node->column,
+                      "node \"%s\": `schema` needs at least one column that is read",
+                      analyzer->node->name);
+        analyzer->node->is_failed = true;
+        return NULL;
+    }
+    SCOPED(schema_unref)
+    struct schema *decoded = schema_create(declared->decoded, declared->decoded_count, -1);
+    check_format(analyzer, decoded, true);
+    return analyzer->node->is_failed ? NULL
+                                     : schema_create(declared->stored, declared->stored_count, -1);
+}
+
+/* ---- nodes ---- */
+
+static void add_computed(struct analyzer *analyzer, const struct declared *declared)
+{
+    const uint32_t count = analyzer->node->schema.count;
+    struct schema_column *types = pool_take(&analyzer->compiler->pool, count, sizeof(*types));
+    if (!check_columns(analyzer, "schema", declared->columns, count, types))
+        return;
+    struct plan_operator *stage =
+        add_operator(analyzer, ROLE_CALC, "calc", schema_create(types, count, -1));
+    stage->columns = declared->columns;
+    stage->column_count = count;
+}
+
+static struct schema *source_schema(struct analyzer *analyzer, const struct operator_spec *spec,
+                                    struct declared *declared)
+{
+    struct logical_node *node = analyzer->node;
+    const struct schema *own = node->source->schema != NULL ? node->source->schema(spec) : NULL;
+    if (node->schema.count > 0)
+        return declared_schema(analyzer, declared);
+    if (own != NULL)
+        return schema_ref(own);
+    compile_error(analyzer->compiler, node->line, node->column,
+                  "node \"%s\": a source needs its columns: add `schema`, such as \"%s\"",
+                  node->name,
+                  node->format.name != NULL && strcmp(node->format.name, "raw") == 0
+                      ? "schema: {line: string}"
+                      : clause_table[CLAUSE_SCHEMA_COLUMNS].example);
+    node->is_failed = true;
+    return NULL;
+}
+
+void analyze_source(struct analyzer *analyzer)
+{
+    struct logical_node *node = analyzer->node;
+    const struct operator_spec spec = spec_of(analyzer);
+    if (node->source->is_bounded == NULL || !node->source->is_bounded(&spec))
+        node->unbounded_source = node->name;
+    struct declared declared = {0};
+    struct schema *schema = source_schema(analyzer, &spec, &declared);
+    if (schema == NULL)
+        return;
+    struct plan_operator *stage = add_operator(analyzer, ROLE_SOURCE, "source", schema);
+    stage->extra = declared.metadata;
+    stage->extra_count = declared.metadata_count;
+    if (declared.has_computed)
+        add_computed(analyzer, &declared);
+}
+
+void analyze_sink(struct analyzer *analyzer)
+{
+    struct logical_node *node = analyzer->node;
+    if (node->has_changes && !node->sink->takes_changes) {
+        compile_error(analyzer->compiler, node->connector.line, node->connector.column,
+                      "node \"%s\": the sink %s takes only new rows, but \"%s\" gives a changelog "
+                      "(-U, -D): say `emit: each` or `emit: batch` there, or use a sink that takes "
+                      "changes",
+                      node->name, node->connector.name, node->inputs[0].text);
+        node->is_failed = true;
+        return;
+    }
+    check_format(analyzer, analyzer->current, false);
+    if (!node->is_failed)
+        (void)add_operator(analyzer, ROLE_SINK, "sink", NULL);
+}
