@@ -9,6 +9,9 @@
 
 #include "common/data/batch.h"
 
+/* Rows of an encoded batch: far above BATCH_ROWS_MAX, against wrong counts. */
+#define BATCH_CODEC_ROWS_MAX (1024 * 1024)
+
 /* Upper bound of what batch_encode writes. */
 size_t batch_encoded_size_max(const struct batch *batch);
 /* Writes at most `capacity` bytes (>= batch_encoded_size_max) and returns how many. */
@@ -18,7 +21,7 @@ size_t batch_encode(const struct batch *batch, void *bytes, size_t capacity);
 enum status batch_decode(const struct schema *schema, struct buffer *buffer, uint32_t offset,
                          uint32_t size, struct batch **ret_batch, struct error *err) MUST_CHECK;
 
-/* A schema as bytes (version 1), for state and checkpoint files. */
+/* A schema as bytes (version 1, see schema_codec.c), for state and checkpoint files. */
 void schema_encode(const struct schema *schema, struct text *out);
 enum status schema_decode(const void *bytes, size_t size, struct schema **ret_schema,
                           struct error *err) MUST_CHECK;

@@ -10,7 +10,9 @@
  * 32-bit length. No column at all: the empty range, the same key for every row. The hash
  * is XXH3-64 over them; NULL of a single column hashes as the byte 0xFF.
  *
- * Storage bytes (version 1): order-preserving, self-delimiting, decodable; see key.c.
+ * Storage bytes (version 1): order-preserving, self-delimiting, decodable; see key_storage.c.
+ * memcmp of them orders as the values do: NULL first, then numbers by value with NaN last, texts
+ * and BYTES bytewise; nested values have a fixed but meaningless order.
  *
  * Key group = hash mod max parallelism; subtask = key group * parallelism / max parallelism. Hash
  * tables must use other bits than the low ones (key_table_hash).
@@ -80,7 +82,8 @@ static inline uint64_t key_table_hash(uint64_t hash)
 void key_storage_from_canonical(const struct type *types, uint32_t column_count,
                                 const char *canonical, uint32_t size, struct text *out);
 /* The inverse; consumes one key at the front of bytes and says how many bytes it took. *ret_size
- * is KEY_NULL for the NULL of a single column. The canonical bytes are appended to out. */
+ * is KEY_NULL for the NULL of a single column. The canonical bytes are appended to out (whose
+ * maximum must have room: an overflow is STATUS_CORRUPT). On failure out is as it was. */
 enum status key_canonical_from_storage(const struct type *types, uint32_t column_count,
                                        const void *bytes, size_t size, size_t *ret_taken,
                                        struct text *out, uint32_t *ret_size,

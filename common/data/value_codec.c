@@ -92,6 +92,7 @@ void value_encode_canonical(const struct column *column, uint32_t row, struct te
 struct reader {
     const char *bytes;
     size_t left;
+    bool wants_canonical;
 };
 
 static const char *take(struct reader *reader, size_t size)
@@ -129,6 +130,26 @@ static const char *take_bitmap(struct reader *reader, uint32_t count)
 
 static bool check_value(struct reader *reader, struct type type);
 
+static bool check_fixed(struct reader *reader, enum type_kind kind)
+{
+    const char *value = take(reader, type_value_size(kind));
+    if (value == NULL || !reader->wants_canonical)
+        return value != NULL;
+    if (kind == TYPE_FLOAT) {
+        float real;
+        memcpy(&real, value, sizeof(real));
+        real = canonical_float(real);
+        return memcmp(&real, value, sizeof(real)) == 0;
+    }
+    if (kind == TYPE_DOUBLE) {
+        double real;
+        memcpy(&real, value, sizeof(real));
+        real = canonical_double(real);
+        return memcmp(&real, value, sizeof(real)) == 0;
+    }
+    return true;
+}
+
 static bool check_entries(struct reader *reader, struct type type, uint32_t count)
 {
     const char *nulls = take_bitmap(reader, count);
@@ -149,7 +170,7 @@ static bool check_value(struct reader *reader, struct type type)
         return value != NULL && (uint8_t)*value <= 1;
     }
     if (type_value_size(type.kind) > 0)
-        return take(reader, type_value_size(type.kind)) != NULL;
+        return check_fixed(reader, type.kind);
     if (type.kind == TYPE_ARRAY || type.kind == TYPE_MAP) {
         if (!take_u32(reader, &count))
             return false;
@@ -165,6 +186,14 @@ static bool check_value(struct reader *reader, struct type type)
             return false;
     }
     return nulls != NULL;
+}
+
+bool value_is_canonical(struct type type, const void *bytes, size_t size)
+{
+    struct reader reader = {.bytes = bytes, .left = size, .wants_canonical = true};
+    const char *version = take(&reader, 1);
+    return version != NULL && *version == VALUE_CODEC_VERSION && check_value(&reader, type) &&
+           reader.left == 0;
 }
 
 static void append_value(struct reader *reader, struct type type, struct batch_builder *builder,

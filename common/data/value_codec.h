@@ -45,6 +45,9 @@ void value_encode(const struct column *column, uint32_t row, struct text *out);
 /* The same in the canonical form. */
 void value_encode_canonical(const struct column *column, uint32_t row, struct text *out);
 
+/* Are these bytes exactly one value of that type, without -0.0 and with no NaN but the one? */
+bool value_is_canonical(struct type type, const void *bytes, size_t size);
+
 struct batch_builder;
 /* Appends the value to a column of that type of the builder's unfinished row. Bytes that are not
  * exactly one value give STATUS_CORRUPT, and nothing is appended. */
