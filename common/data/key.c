@@ -69,47 +69,83 @@ static char *reserve_scratch(struct key_batch *keys, size_t size)
     return keys->scratch;
 }
 
-static inline void set_key(struct key_batch *keys, uint32_t i, const char *bytes, uint32_t size)
+static void set_key(const struct key_batch *keys, uint32_t i, const char *bytes, uint32_t size)
 {
     keys->bytes[i] = bytes;
     keys->sizes[i] = size;
     keys->hashes[i] = XXH3_64bits(bytes, size);
 }
 
-static inline void set_null_key(struct key_batch *keys, uint32_t i)
+static void set_null_key(const struct key_batch *keys, uint32_t i)
 {
     keys->bytes[i] = null_key;
     keys->sizes[i] = KEY_NULL;
     keys->hashes[i] = XXH3_64bits(null_key, 1);
 }
 
+/* The three arrays in locals: the compiler cannot know that storing an entry changes no pointer. */
+struct entries {
+    const char **restrict bytes;
+    uint32_t *restrict sizes;
+    uint64_t *restrict hashes;
+};
+
 /* ---- one column ---- */
 
-static void compute_views(struct key_batch *keys, const struct batch *batch,
-                          const struct column *column)
+/* The flags are constants in each caller, so that each has a loop of its own. value_size 0 means
+ * views. */
+static inline __attribute__((always_inline)) void
+compute_loop(const struct key_batch *keys, const struct batch *batch, const struct column *column,
+             const char *values, uint32_t value_size, bool has_selection, bool has_validity)
 {
-    const struct string_view *views = column_views(column);
-    for (uint32_t i = 0; i < keys->count; i++) {
-        const uint32_t row = batch_row(batch, i);
-        if (column_is_null(column, row))
+    const struct entries entries = {keys->bytes, keys->sizes, keys->hashes};
+    const struct string_view *views = (const struct string_view *)(const void *)values;
+    const uint32_t *selection = batch->selection;
+    struct buffer *const *buffers = column->buffers;
+    const uint32_t count = keys->count;
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t row = has_selection ? selection[i] : i;
+        if (has_validity && column_is_null(column, row)) {
             set_null_key(keys, i);
-        else
-            set_key(keys, i, string_view_bytes(column, &views[row]), views[row].size);
+            continue;
+        }
+        const char *bytes = NULL;
+        uint32_t size = value_size;
+        if (value_size > 0) {
+            bytes = values + (size_t)row * value_size;
+        } else {
+            const struct string_view *view = &views[row];
+            size = view->size;
+            bytes = size <= STRING_VIEW_INLINE
+                        ? view->inlined
+                        : buffers[view->ref.buffer]->bytes + view->ref.offset;
+        }
+        entries.bytes[i] = bytes;
+        entries.sizes[i] = size;
+        entries.hashes[i] = XXH3_64bits(bytes, size);
     }
 }
 
-/* size is a constant in each caller, so that the hash becomes that of its length. */
+/* value_size is a constant in each caller. */
 static inline __attribute__((always_inline)) void
-compute_fixed_size(struct key_batch *keys, const struct batch *batch, const struct column *column,
-                   const char *values, uint32_t size)
+compute_fixed_size(const struct key_batch *keys, const struct batch *batch,
+                   const struct column *column, const char *values, uint32_t value_size)
 {
-    for (uint32_t i = 0; i < keys->count; i++) {
-        const uint32_t row = batch_row(batch, i);
-        if (column_is_null(column, row))
-            set_null_key(keys, i);
-        else
-            set_key(keys, i, values + (size_t)row * size, size);
-    }
+    const bool has_validity = column->validity != NULL;
+    if (batch->selection == NULL && !has_validity)
+        compute_loop(keys, batch, column, values, value_size, false, false);
+    else if (batch->selection == NULL)
+        compute_loop(keys, batch, column, values, value_size, false, true);
+    else if (!has_validity)
+        compute_loop(keys, batch, column, values, value_size, true, false);
+    else
+        compute_loop(keys, batch, column, values, value_size, true, true);
+}
+
+static void compute_views(const struct key_batch *keys, const struct batch *batch,
+                          const struct column *column)
+{
+    compute_fixed_size(keys, batch, column, column->values, 0);
 }
 
 static void compute_fixed(struct key_batch *keys, const struct batch *batch,
@@ -216,33 +252,54 @@ static void encode_nested(struct nested_values *nested, const struct batch *batc
     }
 }
 
+static uint32_t nested_size(const struct nested_values *nested, uint32_t i)
+{
+    return nested->ends[i] - (i > 0 ? nested->ends[i - 1] : 0);
+}
+
 static void add_sizes(const struct key_batch *keys, const struct batch *batch,
                       const struct column *column, const struct nested_values *nested)
 {
-    const size_t value_size = type_value_size(column->type.kind);
+    const uint32_t value_size = (uint32_t)type_value_size(column->type.kind);
     const struct string_view *views = column_views(column);
     const bool is_view = type_is_view(column->type.kind);
-    for (uint32_t i = 0; i < keys->count; i++) {
+    const uint32_t count = keys->count;
+    uint32_t *restrict sizes = keys->sizes;
+    for (uint32_t i = 0; i < count; i++) {
         const uint32_t row = batch_row(batch, i);
-        uint64_t size = keys->sizes[i] + UINT64_C(1);
-        if (column_is_null(column, row))
-            size += 0;
-        else if (is_view)
-            size += sizeof(uint32_t) + views[row].size;
-        else if (value_size > 0)
-            size += value_size;
-        else
-            size += sizeof(uint32_t) + nested->ends[i] - (i > 0 ? nested->ends[i - 1] : 0);
+        uint64_t size = sizes[i] + UINT64_C(1);
+        if (!column_is_null(column, row)) {
+            if (is_view)
+                size += sizeof(uint32_t) + (uint64_t)views[row].size;
+            else
+                size += value_size > 0 ? value_size : sizeof(uint32_t) + nested_size(nested, i);
+        }
         CHECK(size < KEY_NULL);
-        keys->sizes[i] = (uint32_t)size;
+        sizes[i] = (uint32_t)size;
     }
 }
 
 static inline char *put_sized(char *at, const char *bytes, uint32_t size)
 {
     memcpy(at, &size, sizeof(size));
-    memcpy(at + sizeof(size), bytes, size);
-    return at + sizeof(size) + size;
+    at += sizeof(size);
+    /* Short ones without a call: two words that may overlap. */
+    if (size >= 8 && size <= 16) {
+        uint64_t words[2];
+        memcpy(&words[0], bytes, 8);
+        memcpy(&words[1], bytes + size - 8, 8);
+        memcpy(at, &words[0], 8);
+        memcpy(at + size - 8, &words[1], 8);
+    } else if (size >= 4 && size < 8) {
+        uint32_t words[2];
+        memcpy(&words[0], bytes, 4);
+        memcpy(&words[1], bytes + size - 4, 4);
+        memcpy(at, &words[0], 4);
+        memcpy(at + size - 4, &words[1], 4);
+    } else {
+        memcpy(at, bytes, size);
+    }
+    return at + size;
 }
 
 static char *put_value(char *at, const struct column *column, uint32_t row)
