@@ -15,6 +15,7 @@
 #include "common/data/batch.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #define EXPRESSION_BYTES_MAX 65536
@@ -52,6 +53,9 @@ bool expression_is_constant(const struct expression *expression);
 void expression_used_columns(const struct expression *expression, bool *used);
 /* Canonical text: what plans show. */
 void expression_format(const struct expression *expression, struct text *out);
+
+/* The words that are no column names unless quoted, upper case, in order. */
+const char *const *expression_reserved_words(size_t *ret_count);
 
 /* Working memory of one thread for evaluations; grows to what is needed. */
 struct expression_scratch;
