@@ -241,11 +241,13 @@ static void on_alias(struct reader *reader, const yaml_event_t *event)
         }
     }
     if (target == NULL) {
-        problem(reader, line, column,
-                is_known ? "the alias *%.80s stands inside its own anchor"
-                         : "no anchor &%.80s stands before the alias *%.0s: a text that begins "
-                           "with * needs double quotes",
-                name, name);
+        if (is_known)
+            problem(reader, line, column, "the alias *%.80s stands inside its own anchor", name);
+        else
+            problem(reader, line, column,
+                    "no anchor &%.80s stands before the alias *%.80s: a text that begins with * "
+                    "needs double quotes",
+                    name, name);
         target = node_create(reader, YAML_SCALAR, &event->start_mark);
         target->text = "";
     }
