@@ -1,0 +1,188 @@
+/* Adapts reader_ops to a chain. */
+#include "taskmanager/task/source_driver.h"
+
+#include "common/base/allocate.h"
+#include "common/base/check.h"
+#include "taskmanager/task/sink_driver.h"
+
+#include <stdio.h>
+
+#define SPLIT_ENTRY_VERSION 1
+#define SPLIT_ENTRY_HEAD    5
+
+enum status source_driver_init(struct source_driver *driver, const struct operator_spec *spec,
+                               const struct connector_registry *registry, struct error *err)
+{
+    const char *name = operator_setting(spec, "connector");
+    if (name == NULL)
+        return error_set(err, STATUS_INVALID, "%s: a source without a connector", spec->name);
+    driver->connector = source_connector_find(registry, name);
+    if (driver->connector == NULL)
+        return error_set(err, STATUS_NOT_FOUND, "%s: this TaskManager knows no source '%s'",
+                         spec->name, name);
+    TRY(driver_find_format(spec, registry, driver->connector->needs_format, &driver->format, err));
+    driver->reader = allocate(driver->connector->reader.instance_size);
+    return STATUS_OK;
+}
+
+static enum status source_open(void *self, struct operator_env *env, struct error *err)
+{
+    struct source_driver *driver = self;
+    driver->is_open = true;
+    return driver->connector->reader.open(driver->reader, env, driver->format, err);
+}
+
+enum status source_driver_start(struct source_driver *driver, const struct operator_env *env,
+                                struct error *err)
+{
+    if (!driver->connector->makes_splits)
+        return STATUS_OK;
+    driver->has_last = true;
+    if (driver->has_restored)
+        return STATUS_OK;
+    char id[16];
+    (void)snprintf(id, sizeof(id), "%u", env->subtask_index);
+    struct split_list own = {0};
+    split_list_add(&own, id, NULL, 0);
+    const enum status status = driver->connector->reader.add_splits(driver->reader, &own, err);
+    split_list_done(&own);
+    return status;
+}
+
+enum status source_driver_add(struct source_driver *driver, const struct split_list *splits,
+                              bool is_last, struct error *err)
+{
+    driver->has_asked = false;
+    driver->has_last |= is_last;
+    if (splits->count == 0)
+        return STATUS_OK;
+    if (driver->is_finished)
+        return error_set(err, STATUS_INVALID, "%zu splits came after the last one", splits->count);
+    return driver->connector->reader.add_splits(driver->reader, splits, err);
+}
+
+enum source_poll source_driver_poll(struct source_driver *driver, struct emitter *out,
+                                    struct batch **ret_batch, struct error *err)
+{
+    switch (driver->connector->reader.poll(driver->reader, out, ret_batch, err)) {
+    case POLL_BATCH:
+        return SOURCE_BATCH;
+    case POLL_IDLE:
+        return SOURCE_IDLE;
+    case POLL_AGAIN:
+        return SOURCE_AGAIN;
+    case POLL_FAILED:
+        return SOURCE_FAILED;
+    case POLL_NEED_SPLITS:
+        if (driver->has_last) {
+            driver->is_finished = true;
+            return SOURCE_FINISHED;
+        }
+        if (driver->has_asked)
+            return SOURCE_IDLE;
+        driver->has_asked = true;
+        return SOURCE_WANTS_SPLITS;
+    }
+    UNREACHABLE();
+}
+
+int64_t source_driver_wake_us(const struct source_driver *driver)
+{
+    const struct reader_ops *ops = &driver->connector->reader;
+    return ops->next_wake_us == NULL || (driver->has_asked && !driver->has_last)
+               ? INT64_MAX
+               : ops->next_wake_us(driver->reader);
+}
+
+static enum status decode_split(const struct snapshot_entry *entry, struct split_list *splits,
+                                struct error *err)
+{
+    const uint8_t *bytes = entry->bytes;
+    uint32_t id_size = 0;
+    if (entry->size >= SPLIT_ENTRY_HEAD) {
+        for (unsigned i = 0; i < 4; i++)
+            id_size |= (uint32_t)bytes[1 + i] << (8 * i);
+    }
+    if (entry->size < SPLIT_ENTRY_HEAD || bytes[0] != SPLIT_ENTRY_VERSION ||
+        id_size > SPLIT_ID_BYTES_MAX || id_size > entry->size - SPLIT_ENTRY_HEAD)
+        return error_set(err, STATUS_CORRUPT, "restore splits: entry of %zu bytes, version %d",
+                         entry->size, entry->size > 0 ? bytes[0] : -1);
+    char *id = copy_text_n((const char *)bytes + SPLIT_ENTRY_HEAD, id_size);
+    split_list_add(splits, id, bytes + SPLIT_ENTRY_HEAD + id_size,
+                   entry->size - SPLIT_ENTRY_HEAD - id_size);
+    free(id);
+    return STATUS_OK;
+}
+
+static enum status source_restore(void *self, const struct snapshot_reader *reader,
+                                  struct error *err)
+{
+    struct source_driver *driver = self;
+    driver->has_restored = true;
+    struct split_list splits = {0};
+    enum status status = STATUS_OK;
+    for (size_t i = 0; i < reader->count && status == STATUS_OK; i++) {
+        if (strcmp(reader->entries[i].name, SOURCE_SPLITS_ENTRY) == 0)
+            status = decode_split(&reader->entries[i], &splits, err);
+    }
+    if (status == STATUS_OK && splits.count > 0)
+        status = driver->connector->reader.add_splits(driver->reader, &splits, err);
+    split_list_done(&splits);
+    return status;
+}
+
+static enum status source_snapshot(void *self, struct checkpoint_id id,
+                                   struct snapshot_writer *writer, struct error *err)
+{
+    (void)id;
+    struct source_driver *driver = self;
+    struct split_list splits = {0};
+    const enum status status = driver->connector->reader.snapshot(driver->reader, &splits, err);
+    for (size_t i = 0; i < splits.count && status == STATUS_OK; i++) {
+        const struct split *split = &splits.splits[i];
+        const size_t id_size = strlen(split->id);
+        const size_t size = SPLIT_ENTRY_HEAD + id_size + split->state_size;
+        uint8_t *bytes = allocate(size);
+        bytes[0] = SPLIT_ENTRY_VERSION;
+        for (unsigned j = 0; j < 4; j++)
+            bytes[1 + j] = (uint8_t)(id_size >> (8 * j));
+        memcpy(bytes + SPLIT_ENTRY_HEAD, split->id, id_size);
+        if (split->state_size > 0)
+            memcpy(bytes + SPLIT_ENTRY_HEAD + id_size, split->state, split->state_size);
+        writer->put(writer, SOURCE_SPLITS_ENTRY, OPERATOR_STATE_LIST, bytes, size);
+        free(bytes);
+    }
+    split_list_done(&splits);
+    return status;
+}
+
+static enum step source_completed(void *self, struct checkpoint_id id, struct error *err)
+{
+    (void)err;
+    struct source_driver *driver = self;
+    if (driver->connector->reader.checkpoint_completed != NULL)
+        driver->connector->reader.checkpoint_completed(driver->reader, id);
+    return STEP_DONE;
+}
+
+static void source_close(void *self)
+{
+    struct source_driver *driver = self;
+    if (driver->is_open && driver->connector->reader.close != NULL)
+        driver->connector->reader.close(driver->reader);
+    free(driver->reader);
+    *driver = (struct source_driver){0};
+}
+
+/* It has no input: process is never called. */
+const struct operator_ops source_driver_ops = {
+    .abi_size = sizeof(struct operator_ops),
+    .kind = "source",
+    .instance_size = sizeof(struct source_driver),
+    .input_count = 0,
+    .open = source_open,
+    .restore = source_restore,
+    .snapshot = source_snapshot,
+    .checkpoint_completed = source_completed,
+    .close = source_close,
+};
