@@ -5,8 +5,9 @@
 #include "connectors/formats/formats.h"
 
 static const struct source_connector *const sources[] = {&source_file, NULL};
-static const struct sink_connector *const sinks[] = {&sink_print, &sink_blackhole, NULL};
-static const struct format *const formats[] = {&format_raw, NULL};
+static const struct sink_connector *const sinks[] = {&sink_file, &sink_print, &sink_blackhole,
+                                                     NULL};
+static const struct format *const formats[] = {&format_raw, &format_csv, &format_json, NULL};
 
 static const struct connector_registry builtin = {
     .sources = sources,
