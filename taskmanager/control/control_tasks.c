@@ -230,15 +230,12 @@ static void on_status(struct control *control, struct control_task *task,
     memmove(task, task + 1, (control->task_count - place) * sizeof(*task));
 }
 
-/* true: this answer is the first and only one to the newest trigger. */
-static bool is_awaited(struct control *control, struct control_task *task,
-                       struct checkpoint_id checkpoint)
+/* true: nothing was answered to this checkpoint yet. Its barrier may have overtaken its trigger. */
+static bool is_awaited(struct control_task *task, struct checkpoint_id checkpoint)
 {
-    if (task->is_canceling || checkpoint.value != task->triggered.value ||
-        checkpoint.value <= task->answered.value)
+    if (task->is_canceling || checkpoint.value <= task->answered.value)
         return false;
     task->answered = checkpoint;
-    (void)control;
     return true;
 }
 
@@ -246,7 +243,7 @@ static void on_acknowledge(struct control *control, struct control_task *task,
                            const struct control_event *event)
 {
     /* Also when it is too late: the JobManager removes the files that it names. */
-    (void)is_awaited(control, task, event->acknowledge.checkpoint);
+    (void)is_awaited(task, event->acknowledge.checkpoint);
     struct message *message = message_create(MESSAGE_ACKNOWLEDGE);
     message->acknowledge.checkpoint = event->acknowledge.checkpoint;
     message->acknowledge.state = *event->acknowledge.state;
@@ -257,7 +254,7 @@ static void on_acknowledge(struct control *control, struct control_task *task,
 static void on_decline(struct control *control, struct control_task *task,
                        const struct control_event *event)
 {
-    if (!is_awaited(control, task, event->decline.checkpoint))
+    if (!is_awaited(task, event->decline.checkpoint))
         return;
     struct message *message = message_create(MESSAGE_DECLINE);
     message->decline.checkpoint = event->decline.checkpoint;
