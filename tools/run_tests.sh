@@ -29,6 +29,8 @@ step format counted make format-check
 step layers counted make layers
 step headers counted make headers
 step build counted make -j"$jobs" WERROR=1 build
+step sim make WERROR=1 sim SEEDS=1000
+step sim-planted make WERROR=1 sim-planted
 step unit make -j"$jobs" WERROR=1 unit
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -30,6 +30,7 @@
 #define STORE_RETRY_MS    1000
 #define DISK_FREE_PERCENT 5
 #define RECORD_REPEAT_MAX 3
+#define CLEANUP_RETRY_MS  10000
 #define SWEEP_AGAIN_MS    600000
 
 struct task_manager {
@@ -291,6 +292,8 @@ void job_on_task_update(struct core *core, struct task *task,
 void job_on_drained(struct core *core, struct task *task);
 void job_on_task_manager_lost(struct core *core, struct job *job,
                               const struct task_manager *task_manager, const char *reason);
+/* Removes what an ended job does not keep; again after a failure and after a restart. */
+void job_clean_up(struct core *core, struct job *job);
 void job_on_record_durable(struct core *core, struct job *job);
 void job_check(struct core *core, struct job *job);
 int64_t job_next_ms(const struct core *core, const struct job *job);

@@ -246,6 +246,10 @@ static enum status check_submit(const struct core *core, const struct core_event
     if (core->phase != CORE_READY)
         return error_set(err, STATUS_UNAVAILABLE,
                          "the JobManager is still reading its job store; try again");
+    if (core->attempt_usable == 0)
+        return error_set(err, STATUS_UNAVAILABLE, "the job store cannot be written%s%s; try again",
+                         core->cluster_record.problem == NULL ? "" : ": ",
+                         core->cluster_record.problem == NULL ? "" : core->cluster_record.problem);
     size_t live_count = 0;
     for (size_t i = 0; i < core->job_count; i++)
         live_count += job_status_is_terminal(core->jobs[i]->status) ? 0 : 1;

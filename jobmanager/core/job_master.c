@@ -319,6 +319,15 @@ void job_encode_record(const struct core *core, const struct job *job, struct te
     stored_job_encode(&record, MILLSTREAM_VERSION, out);
 }
 
+void job_clean_up(struct core *core, struct job *job)
+{
+    job->sweep_ms = CORE_NEVER;
+    if (!keeps_checkpoints(job, job->status))
+        storage_delete_job(core, job);
+    else if (!job->is_recovering)
+        storage_sweep(core, job); /* all that is kept is known */
+}
+
 static void on_ended(struct core *core, struct job *job)
 {
     job_set_status(core, job, job->ending);
@@ -329,10 +338,7 @@ static void on_ended(struct core *core, struct job *job)
                    is_canceled ? NULL : "the job ended before it could be canceled");
     }
     job->cancel_token_count = 0;
-    if (!keeps_checkpoints(job, job->status))
-        storage_delete_job(core, job);
-    else if (!job->is_recovering)
-        storage_sweep(core, job);
+    job_clean_up(core, job);
 }
 
 void job_on_record_durable(struct core *core, struct job *job)
@@ -418,6 +424,8 @@ static void check_end(struct core *core, struct job *job)
 
 void job_check(struct core *core, struct job *job)
 {
+    if (job_status_is_terminal(job->status) && core->now_ms >= job->sweep_ms)
+        job_clean_up(core, job);
     if (job_status_is_terminal(job->status) || job->ending != JOB_INITIALIZING)
         return;
     if (job->status == JOB_INITIALIZING) {
@@ -441,7 +449,9 @@ void job_check(struct core *core, struct job *job)
 int64_t job_next_ms(const struct core *core, const struct job *job)
 {
     (void)core;
-    if (job_status_is_terminal(job->status) || job->ending != JOB_INITIALIZING)
+    if (job_status_is_terminal(job->status))
+        return job->sweep_ms;
+    if (job->ending != JOB_INITIALIZING)
         return CORE_NEVER;
     int64_t next = job->sweep_ms < job->reread_ms ? job->sweep_ms : job->reread_ms;
     for (uint32_t r = 0; r < job->region_count; r++)

@@ -104,7 +104,10 @@ static void recover_job(struct core *core, const struct core_event *event,
         job->end_ms = core->wall_ms;
         job->is_recovered_end = true;
     }
-    if (!job_status_is_terminal(job->status)) {
+    if (job_status_is_terminal(job->status)) {
+        if (status == STATUS_OK)
+            job_clean_up(core, job);
+    } else {
         core_log(core, LOG_INFO, "job_recovered", job, "checkpoints=%zu", job->stored_id_count);
         read_missing(core, job);
     }

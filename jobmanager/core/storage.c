@@ -59,6 +59,20 @@ static void keep_directory(struct path_list *keep, const struct job *job, const 
     path_list_add(keep, path);
 }
 
+/* The store may name it already. */
+static void keep_pending(struct path_list *keep, const struct job *job,
+                         const struct pending_checkpoint *pending)
+{
+    keep_directory(keep, job, "chk-", pending->content->id.value);
+    for (size_t i = 0; i < pending->content->task_count; i++) {
+        const struct keyed_state_handle *keyed = &pending->content->tasks[i].keyed;
+        for (size_t j = 0; j < keyed->file_count; j++) {
+            SCOPED_TEXT char *path = format_text("%s/%s", job->id_text, keyed->files[j].path);
+            path_list_add(keep, path);
+        }
+    }
+}
+
 void storage_sweep(struct core *core, struct job *job)
 {
     struct path_list keep = {0};
@@ -70,7 +84,7 @@ void storage_sweep(struct core *core, struct job *job)
     for (size_t i = 0; i < job->coordinator.retained_count; i++)
         keep_directory(&keep, job, "chk-", job->coordinator.retained[i]->id.value);
     if (job->coordinator.pending != NULL)
-        keep_directory(&keep, job, "chk-", job->coordinator.pending->content->id.value);
+        keep_pending(&keep, job, job->coordinator.pending);
     for (size_t i = 0; i < job->task_count; i++)
         if (task_is_live(&job->tasks[i]))
             keep_directory(&keep, job, "shared/", job->tasks[i].attempt.value);
@@ -190,7 +204,7 @@ static void on_job_request(struct core *core, const struct open_request *open,
     case REQUEST_CLEANUP:
         if (code != STATUS_OK) {
             core_log(core, LOG_WARN, "cleanup_failed", job, "%s", message);
-            job->sweep_ms = core->now_ms + SWEEP_AGAIN_MS;
+            job->sweep_ms = core->now_ms + CLEANUP_RETRY_MS;
         }
         break;
     case REQUEST_LOAD:

@@ -10,6 +10,8 @@
  * - every CONTROL_DEPLOY is answered by task states up to exactly one terminal one;
  * - CANCEL leads to CANCELED (or FAILED, FINISHED if that came first);
  * - after TRIGGER n comes one acknowledgement or decline of n, unless ABORT n or CANCEL came first;
+ * - splits that come after TRIGGER n are not in the task's snapshot n: the JobManager's part of n
+ *   holds them as not yet given (a barrier that overtook its trigger cannot reach a source);
  * - files of a checkpoint that was not announced complete must never be referenced again.
  *
  * A TaskManager that has lost its leader cancels its tasks at once, waits until they have ended,

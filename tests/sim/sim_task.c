@@ -33,6 +33,7 @@ struct sim_task {
     bool is_drained;
     bool is_canceled;
     bool is_finish_told;
+    bool is_broken;   /* a file of its state is missing */
     int64_t ready_ms; /* restored at */
     struct checkpoint_id triggered;
     struct checkpoint_id completed; /* newest known */
@@ -238,8 +239,7 @@ static void restore_sum(struct sim *sim, struct sim_task *task, const struct tas
         SCOPED_TEXT char *path = format_text("%s/%s", id, state->keyed.files[i].path);
         const struct sim_file *file = sim_store_find(&sim->checkpoints, path);
         if (file == NULL) {
-            sim_violate(sim, "restore of checkpoint %llu: %s is missing",
-                        (unsigned long long)task->deployment->restore.value, path);
+            task->is_broken = true; /* if its leader still counts on it, the job will FAIL */
             continue;
         }
         int64_t sums[SIM_KEYS];
@@ -283,8 +283,14 @@ static struct sim_task *find_task(const struct sim_task_manager *task_manager,
     return NULL;
 }
 
-static void add_splits(struct sim *sim, struct sim_task *task, struct control_action *action)
+static void source_barrier(struct sim *sim, uint32_t index, struct sim_task *task);
+
+static void add_splits(struct sim *sim, uint32_t index, struct sim_task *task,
+                       struct control_action *action)
 {
+    /* Orders take effect in their order: these splits are not in the snapshot of that trigger. */
+    if (task->is_barrier_due)
+        source_barrier(sim, index, task);
     task->is_asking = false;
     task->no_more |= action->splits.is_last;
     const int rounds = sim->plant == PLANT_SPLITS_TWICE && sim_chance(sim, 300) ? 2 : 1;
@@ -331,7 +337,7 @@ void sim_task_command(struct sim *sim, uint32_t index, struct control_action *ac
             task->completed = action->checkpoint.checkpoint;
         break;
     case CONTROL_SPLITS:
-        add_splits(sim, task, action);
+        add_splits(sim, index, task, action);
         break;
     case CONTROL_FINISH:
         task->is_finish_told = true;
@@ -610,6 +616,9 @@ static void task_turn(struct sim *sim, uint32_t index, struct sim_task *task)
         report_status(sim, index, task, TASK_CANCELED, NULL);
     } else if (task->status == TASK_DEPLOYING) {
         report_status(sim, index, task, TASK_INITIALIZING, NULL);
+    } else if (task->is_broken) {
+        failure.code = STATUS_NOT_FOUND;
+        report_status(sim, index, task, TASK_FAILED, &failure);
     } else if (task->status == TASK_INITIALIZING) {
         if (sim->now_ms >= task->ready_ms)
             report_status(sim, index, task, TASK_RUNNING, NULL);
