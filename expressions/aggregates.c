@@ -87,7 +87,7 @@ const struct aggregate_function *aggregate_functions(size_t *ret_count)
     return functions;
 }
 
-const struct aggregate_function *aggregate_function_find(const char *name)
+const struct aggregate_function *aggregate_signature_find(const char *name)
 {
     for (size_t i = 0; i < FUNCTION_COUNT; i++) {
         if (strcmp(functions[i].name, name) == 0)
@@ -123,7 +123,7 @@ static bool compile_call(struct expression *expression, struct parser *parser,
         return parser_fail(parser, call->start,
                            "expected one call of an aggregate function, such as count(*) or "
                            "sum(x); compute with results in \"select\"");
-    const struct aggregate_function *function = aggregate_function_find(call->name);
+    const struct aggregate_function *function = aggregate_signature_find(call->name);
     if (function == NULL)
         return fail_no_aggregate(parser, call->start, call->name);
     struct node *filter = NULL;

@@ -21,6 +21,6 @@ struct aggregate_function {
 
 const struct aggregate_function *aggregate_functions(size_t *ret_count);
 /* NULL if there is none of that (lower case) name. */
-const struct aggregate_function *aggregate_function_find(const char *name);
+const struct aggregate_function *aggregate_signature_find(const char *name);
 
 #endif

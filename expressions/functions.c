@@ -166,7 +166,7 @@ static bool fail_unknown_function(struct binder *binder, const struct node *node
                              "processed again after a failure; use a column of the input",
                              node->name);
     }
-    if (aggregate_function_find(node->name) != NULL)
+    if (aggregate_signature_find(node->name) != NULL)
         return bind_fail(binder, node,
                          "%s is an aggregate function: it belongs under \"aggregate\"", node->name);
     const char *names[1024];
@@ -199,7 +199,7 @@ static bool fail_arguments(struct binder *binder, const struct node *node,
 bool bind_call(struct binder *binder, struct node *node)
 {
     if (node->is_star || node->is_distinct) {
-        if (aggregate_function_find(node->name) != NULL)
+        if (aggregate_signature_find(node->name) != NULL)
             return fail_unknown_function(binder, node);
         return bind_fail(binder, node, "%s takes neither * nor DISTINCT", node->name);
     }
