@@ -73,7 +73,12 @@ static void read_column(struct compiler *compiler, struct logical_node *node, en
         if (!is_plain_name(name)) {
             struct text hint SCOPED_TEXT_BUFFER;
             text_init(&hint, 600);
-            diagnose_expression(compiler, name, column->line, column->column, &hint);
+            /* What a comma cut in two: the first half is the entry before. */
+            const struct yaml_entry *cut =
+                entry > node->clauses[clause]->entries ? entry - 1 : entry;
+            if (cut->value->kind == YAML_SCALAR)
+                diagnose_expression(compiler, cut->value->text, cut->value->line,
+                                    cut->value->column, &hint);
             compile_error(compiler, column->line, column->column,
                           "node \"%s\": `%s`: \"%.80s\" stands alone but is no name of a column: "
                           "write `name: expression`, with the expression in double quotes if it "

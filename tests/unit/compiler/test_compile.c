@@ -141,29 +141,30 @@ static void expect_error(const char *nodes, const char *expected)
 
 START_TEST(golden_plans)
 {
-    expect_plan(
-        SOURCE COUNTS PRINT, 1,
-        "job t: 1 vertices, 5 operators, parallelism 1\n"
-        "[1] lines -> counts -> result  (parallelism 1)\n"
-        "    lines/source  source file as raw => line STRING\n"
-        "    counts/unnest  unnest word: split(line) => word STRING\n"
-        "    counts/where  calc word where word <> '' => word STRING\n"
-        "    counts/aggregate  aggregate count: count(*) by word emit each => word STRING, count "
-        "BIGINT NOT NULL\n"
-        "    result/sink  sink print\n");
+    expect_plan(SOURCE COUNTS PRINT, 1,
+                "job t: 1 vertices, 5 operators, parallelism 1\n"
+                "[1] lines -> counts -> result  (parallelism 1)\n"
+                "    lines/source  source file as raw => line STRING\n"
+                "    counts/unnest  unnest word: split(line) => word STRING NOT NULL\n"
+                "    counts/where  calc word where word <> '' => word STRING NOT NULL\n"
+                "    counts/aggregate  aggregate count: count(*) by word emit each => word STRING "
+                "NOT NULL, count "
+                "BIGINT NOT NULL\n"
+                "    result/sink  sink print\n");
     expect_plan(
         SOURCE COUNTS "    emit: batch\n" PRINT, 2,
         "job t: 2 vertices, 6 operators, parallelism 2\n"
         "[1] lines -> counts  (parallelism 2)\n"
         "    lines/source  source file as raw => line STRING\n"
-        "    counts/unnest  unnest word: split(line) => word STRING\n"
-        "    counts/where  calc word where word <> '' => word STRING\n"
-        "    counts/local_aggregate  local_aggregate count: count(*) by word => word STRING, "
+        "    counts/unnest  unnest word: split(line) => word STRING NOT NULL\n"
+        "    counts/where  calc word where word <> '' => word STRING NOT NULL\n"
+        "    counts/local_aggregate  local_aggregate count: count(*) by word => word STRING NOT "
+        "NULL, "
         "`count/count` BIGINT NOT NULL\n"
         "      HASH(word) from counts/local_aggregate to counts/aggregate\n"
         "[2] counts -> result  (parallelism 2)\n"
         "    counts/aggregate  aggregate count: count(\"count/count\") by word emit batch => word "
-        "STRING, count BIGINT NOT NULL\n"
+        "STRING NOT NULL, count BIGINT NOT NULL\n"
         "    result/sink  sink print\n");
 }
 END_TEST
@@ -186,7 +187,7 @@ START_TEST(calcs_merge_and_columns_are_pruned)
     ck_assert_msg(
         strstr(out.bytes, "sums/calc  calc c, e: b * 2 where a > 0 => c STRING, e BIGINT") != NULL,
         "%s", out.bytes);
-    ck_assert_ptr_nonnull(strstr(out.bytes, "rows/calc  calc a, b, c => a BIGINT"));
+    ck_assert_ptr_null(strstr(out.bytes, "rows/calc"));
     ck_assert_ptr_nonnull(strstr(out.bytes, "sums/select  calc c, twice: total * 2"));
 }
 END_TEST
@@ -205,7 +206,7 @@ START_TEST(errors_have_places_and_ways_out)
          "job:7:26: error: node \"r\": unknown sink \"prnt\": did you mean \"print\"?"},
         {"  r: {from: lines, sink: kafka}\n", "the sink \"kafka\" comes in a later version"},
         {"  r: {from: lines, sink: {file: {pth: /o}}, format: csv}\n",
-         "job:7:36: error: node \"r\": file: unknown option \"pth\": did you mean \"path\"?"},
+         "job:7:34: error: node \"r\": file: unknown option \"pth\": did you mean \"path\"?"},
         {"  r: {from: lines, sink: {file: {}}, format: csv}\n",
          "file: option \"path\" is missing: Where to."},
         {"  r: {from: lines, sink: {file: /o}}\n", "file needs a format: add `format:` with one of "
@@ -230,8 +231,8 @@ START_TEST(errors_have_places_and_ways_out)
          "job:7:28: error: node \"c\": key_by: there is no column \"lin\": did you mean \"line\"?"},
         {"  c:\n    from: lines\n    where: lin = 'x'\n  r: {from: c, sink: print}\n",
          "job:9:12: error: node \"c\": where: "},
-        {"  c: {from: lines, set: {n: coalesce(line, 'x'), m: 1}}\n  r: {from: c, sink: print}\n",
-         "write: c: {from: lines, set: {n: \"coalesce(line, 'x')\", m: 1}}"},
+        {"  c: {from: lines, set: {n: coalesce(line, line), m: 1}}\n  r: {from: c, sink: print}\n",
+         "write: c: {from: lines, set: {n: \"coalesce(line, line)\", m: 1}}"},
         {"  c: {from: lines, unnest: {x: line}}\n  r: {from: c, sink: print}\n",
          "an ARRAY is expected"},
         {"  c: {from: lines, key_by: line, aggregate: {n: count(*)}, ttl: 10}\n"
@@ -249,7 +250,7 @@ START_TEST(errors_have_places_and_ways_out)
          "  c: {from: w, key_by: line, aggregate: {n: count(*)}, emit: end}\n"
          "  r: {from: [c], sink: print}\n",
          "`emit: end` never comes, because the source \"w\" does not end"},
-        {"  c: {from: lines, set: {n: char_length(line)}}\n  r: {from: [lines, c], sink: print}\n",
+        {"  c: {from: lines, set: {n: line}}\n  r: {from: [lines, c], sink: print}\n",
          "\"c\" differs from \"lines\": 2 columns against 1"},
         {"  r: {from: lines, sink: {print: {a: '${secret:x}'}}}\n", "unknown option \"a\""},
         {"  R: {from: lines, sink: print}\n", "a node's name begins with a small letter"},
