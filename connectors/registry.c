@@ -4,10 +4,11 @@
 #include "connectors/connectors.h"
 #include "connectors/formats/formats.h"
 
-static const struct source_connector *const sources[] = {&source_file, NULL};
-static const struct sink_connector *const sinks[] = {&sink_file, &sink_print, &sink_blackhole,
-                                                     NULL};
-static const struct format *const formats[] = {&format_raw, &format_csv, &format_json, NULL};
+static const struct source_connector *const sources[] = {&source_datagen, &source_file,
+                                                         &source_socket, NULL};
+static const struct sink_connector *const sinks[] = {&sink_blackhole, &sink_file, &sink_print,
+                                                     &sink_socket, NULL};
+static const struct format *const formats[] = {&format_csv, &format_json, &format_raw, NULL};
 
 static const struct connector_registry builtin = {
     .sources = sources,
