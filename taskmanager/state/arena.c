@@ -12,6 +12,7 @@
 #define REGION_MIN_BYTES (4 * (size_t)ARENA_SLAB_SIZE_BYTES)
 #define REGION_MAX_BYTES ((size_t)8 << 20)
 #define SLAB_COUNT_MAX   (1U << 20)
+#define SLAB_TABLE_BYTES (SLAB_COUNT_MAX * sizeof(struct arena_slab *))
 #define HEADER_SIZE      ((uint32_t)sizeof(struct arena_slab))
 #define HUGE_PAGE_BYTES  ((size_t)2 << 20)
 
@@ -32,9 +33,24 @@ static uint32_t class_of(size_t size, uint32_t *ret_cell_size)
     return 17 + (bits - 8) * 4 + quarter;
 }
 
+static void *map_memory(size_t size)
+{
+    void *mapping = mmap(NULL, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (mapping == MAP_FAILED) {
+        (void)fprintf(stderr, "out of memory: mapping %zu bytes of state: %s\n", size,
+                      strerror(errno));
+        abort();
+    }
+    return mapping;
+}
+
 void arena_init(struct arena *arena, struct memory_account *account)
 {
     *arena = (struct arena){.account = account};
+    /* Address space only: pages of it are used as slabs come. It never moves, so that another
+     * thread may follow the refs of entries that are there. */
+    arena->slabs = map_memory(SLAB_TABLE_BYTES);
 }
 
 void arena_done(struct arena *arena)
@@ -44,7 +60,8 @@ void arena_done(struct arena *arena)
     if (arena->account != NULL)
         memory_release(arena->account, arena->mapped_bytes);
     free(arena->regions);
-    free(arena->slabs);
+    if (arena->slabs != NULL)
+        (void)munmap(arena->slabs, SLAB_TABLE_BYTES);
     *arena = (struct arena){0};
 }
 
@@ -52,10 +69,6 @@ static void add_slab(struct arena *arena, char *memory)
 {
     /* 2^20 slabs are 64 GiB of entries in one subtask: the budgets end long before. */
     CHECK(arena->slab_count < SLAB_COUNT_MAX - 1);
-    if (arena->slab_count + 1 >= arena->slab_capacity) {
-        arena->slab_capacity = arena->slab_capacity == 0 ? 16 : arena->slab_capacity * 2;
-        arena->slabs = reallocate_array(arena->slabs, arena->slab_capacity, sizeof(*arena->slabs));
-    }
     struct arena_slab *slab = (struct arena_slab *)memory;
     *slab = (struct arena_slab){.index = arena->slab_count, .next = arena->unused};
     arena->slabs[arena->slab_count++] = slab;
@@ -69,13 +82,7 @@ static void map_region(struct arena *arena)
     while (size < REGION_MAX_BYTES && size * 4 <= arena->mapped_bytes)
         size *= 2;
     const size_t alignment = size >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : ARENA_SLAB_SIZE_BYTES;
-    char *mapping = mmap(NULL, size + alignment, PROT_READ | PROT_WRITE,
-                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-    if (mapping == MAP_FAILED) {
-        (void)fprintf(stderr, "out of memory: mapping %zu bytes of state: %s\n", size,
-                      strerror(errno));
-        abort();
-    }
+    char *mapping = map_memory(size + alignment);
     char *start = (char *)(((uintptr_t)mapping + alignment - 1) & ~(uintptr_t)(alignment - 1));
     if (size >= HUGE_PAGE_BYTES)
         (void)madvise(start, size, MADV_HUGEPAGE);

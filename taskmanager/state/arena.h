@@ -42,7 +42,6 @@ struct arena {
     struct memory_account *account; /* may be NULL */
     struct arena_slab **slabs;
     uint32_t slab_count;
-    uint32_t slab_capacity;
     struct arena_slab *unused;
     struct arena_slab *partial[ARENA_CLASS_COUNT];
     struct arena_region *regions;

@@ -48,7 +48,7 @@ struct state_backend_config {
     struct attempt_id attempt;
     struct memory_account *account; /* books what is used, also beyond its limit; may be NULL */
     uint64_t cache_bytes;           /* rocksdb: entries and index; memory: the limit of both */
-    uint64_t queue_bytes;           /* rocksdb: entries in the write queue, at least 4 MiB */
+    uint64_t queue_bytes;           /* rocksdb: entries in the write queue */
     struct state_block_cache *block_cache; /* rocksdb; NULL: a small one of its own */
     const struct clock *clock;
     struct file_store *store;    /* checkpoint storage; NULL: no snapshot, no restore */
@@ -73,8 +73,9 @@ enum status state_backend_restore(struct state_backend *backend,
                                   struct checkpoint_id checkpoint, struct error *err) MUST_CHECK;
 
 /* The keyed state of the operator with that uid: made at the first call, lives as long as the
- * backend. */
-struct keyed_state *state_backend_operator(struct state_backend *backend, const char *uid);
+ * backend. Restores its timers. */
+enum status state_backend_operator(struct state_backend *backend, const char *uid,
+                                   struct keyed_state **ret_keyed, struct error *err) MUST_CHECK;
 
 /* ---- snapshots ---- */
 

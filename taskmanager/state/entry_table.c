@@ -126,7 +126,6 @@ static void double_directory(struct entry_table *table)
 
 static void split_segment(struct entry_table *table, struct entry_segment *segment, uint64_t hash)
 {
-    CHECK(segment->depth < DEPTH_MAX);
     if (segment->depth == table->depth)
         double_directory(table);
     struct entry_segment *const halves[2] = {
@@ -141,25 +140,48 @@ static void split_segment(struct entry_table *table, struct entry_segment *segme
     segment_destroy(table, segment);
 }
 
+static void widen_segment(struct entry_table *table, struct entry_segment *segment, uint64_t hash)
+{
+    struct entry_segment *larger = segment_create(table, segment->chunk_count * 4, segment->depth);
+    struct entry_segment *const targets[2] = {larger, larger};
+    segment_spread(table, segment, targets, 0);
+    const size_t span = (size_t)1 << (table->depth - segment->depth);
+    const size_t first = (table->depth == 0 ? 0 : hash >> (64 - table->depth)) & ~(span - 1);
+    for (size_t i = 0; i < span; i++)
+        table->directory[first + i] = larger;
+    segment_destroy(table, segment);
+}
+
+/* Most entries share the next bit of their hash: they are sub-entries of few keys. */
+static bool is_lopsided(const struct entry_table *table, const struct entry_segment *segment)
+{
+    uint32_t ones = 0;
+    for (uint32_t i = 0; i < segment->chunk_count; i++) {
+        const struct entry_chunk *chunk = &segment->chunks[i];
+        for (uint32_t j = 0; j < CHUNK_ENTRIES; j++) {
+            if (chunk->tags[j] != 0) {
+                const struct entry *entry = arena_cell(table->arena, chunk->refs[j]);
+                ones += (uint32_t)(entry->hash >> (63 - segment->depth) & 1);
+            }
+        }
+    }
+    return ones < segment->entry_count / 8 || ones > segment->entry_count / 8 * 7;
+}
+
 static void grow(struct entry_table *table, struct entry_segment *segment, uint64_t hash)
 {
-    if (segment->chunk_count == SEGMENT_CHUNKS_MAX) {
+    if (segment->chunk_count < SEGMENT_CHUNKS_MAX || segment->depth >= DEPTH_MAX ||
+        (table->has_subkey && is_lopsided(table, segment)))
+        widen_segment(table, segment, hash);
+    else
         split_segment(table, segment, hash);
-        return;
-    }
-    /* Only the first segment is ever smaller than the maximum. */
-    struct entry_segment *larger = segment_create(table, segment->chunk_count * 4, 0);
-    struct entry_segment *const targets[2] = {larger, larger};
-    segment_spread(table, segment, targets, 63);
-    table->directory[0] = larger;
-    segment_destroy(table, segment);
 }
 
 static void fill_key(struct entry_table *table, struct entry *entry, const struct entry_key *key,
                      size_t key_room, size_t subkey_room)
 {
     char *at = (char *)entry + table->key_offset;
-    if ((entry->flags & ENTRY_LONG_KEY) != 0) {
+    if (entry->is_long != 0) {
         char *piece = arena_take_bytes(table->arena, key_room + subkey_room);
         memcpy(at, &piece, sizeof(piece));
         at = piece;
@@ -194,7 +216,7 @@ struct entry *entry_table_add(struct entry_table *table, const struct entry_key 
     entry->hash = key->hash;
     entry->key_size = key->key_size;
     entry->subkey_size = key->subkey_size;
-    entry->flags = is_long ? ENTRY_LONG_KEY : 0;
+    entry->is_long = is_long ? 1 : 0;
     fill_key(table, entry, key, key_room, subkey_room);
     segment_put(segment, key->hash, arena_ref(entry));
     table->entry_count++;
@@ -216,7 +238,7 @@ void entry_table_drop(struct entry_table *table, struct entry *entry)
                 chunk->tags[slot] = 0;
                 segment->entry_count--;
                 table->entry_count--;
-                if ((entry->flags & ENTRY_LONG_KEY) != 0)
+                if (entry->is_long != 0)
                     arena_give_bytes(table->arena, (char *)entry_key_bytes(table, entry),
                                      padded(entry->key_size) + padded(entry->subkey_size));
                 arena_give(table->arena, entry);
@@ -234,9 +256,9 @@ void entry_table_drop(struct entry_table *table, struct entry *entry)
 uint32_t entry_table_walk(const struct entry_table *table, uint64_t *cursor,
                           struct entry *entries[static CHUNK_ENTRIES])
 {
-    /* The cursor: the segment's hash prefix in the high bits, the chunk in the lowest 9. */
+    /* The cursor: the segment's hash prefix in the high bits, the chunk in the low half. */
     const struct entry_segment *segment = table_segment(table, *cursor);
-    uint32_t at = (uint32_t)(*cursor & 0x1ff);
+    uint32_t at = (uint32_t)(*cursor & UINT32_MAX);
     uint32_t count = 0;
     if (at < segment->chunk_count) {
         const struct entry_chunk *chunk = &segment->chunks[at];
@@ -246,7 +268,7 @@ uint32_t entry_table_walk(const struct entry_table *table, uint64_t *cursor,
         }
     }
     if (++at < segment->chunk_count) {
-        *cursor = (*cursor & ~UINT64_C(0x1ff)) | at;
+        *cursor = (*cursor & ~UINT64_C(0xFFFFFFFF)) | at;
         return count;
     }
     if (segment->depth == 0) {

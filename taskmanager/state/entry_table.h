@@ -7,7 +7,9 @@
  * hashing, Fagin et al. 1979): growing splits one segment, about 2,500 entries, and never stalls on
  * the whole table. Entries never move.
  *
- * Hash bits: segment from bit 63 downwards, chunk 24..31, tag 16..22; bits 0..15 route to subtasks.
+ * Hash bits: segment from bit 63 downwards, chunk 15..31, tag 25..31; bits 0..14 route to subtasks.
+ * With subkeys the high half is the key's alone: all sub-entries of a key lie in one segment, which
+ * grows beyond 256 chunks where one key has that many.
  *
  * An entry is a header, then, at offsets fixed per table: the time of the last write (TTL), the
  * links of a sub-entry, the slot, and 16-byte aligned key and subkey. Keys longer than
@@ -33,9 +35,8 @@
 #define ENTRY_INLINE_KEY_MAX 192
 
 enum entry_flag {
-    ENTRY_DELETED = 1 << 0,  /* a tombstone, kept until it is in the database */
-    ENTRY_LONG_KEY = 1 << 1, /* key and subkey lie in a piece of their own */
-    ENTRY_STORED = 1 << 2,   /* the database may hold an older value */
+    ENTRY_DELETED = 1 << 0, /* a tombstone, kept until it is in the database */
+    ENTRY_STORED = 1 << 1,  /* the database may hold a value, or a set has the entry */
 };
 
 struct entry {
@@ -47,7 +48,8 @@ struct entry {
     uint32_t subkey_size;
     uint8_t touched; /* since the clock hand passed */
     uint8_t flags;
-    uint8_t spare[2];
+    uint8_t is_long; /* key and subkey lie in a piece of their own; never changes */
+    uint8_t spare;
 };
 
 struct entry_chunk {
@@ -96,18 +98,17 @@ struct entry *entry_table_add(struct entry_table *table, const struct entry_key 
 /* Takes the entry out and frees it (not what its slot points to). */
 void entry_table_drop(struct entry_table *table, struct entry *entry);
 
-/* Walks in the order of hashes: up to capacity entries of one chunk row; *cursor starts at 0 and is
- * 0 again at the end of a round. Entries added or dropped meanwhile may be missed or met twice
- * within one segment only. Returns the count. */
+/* Walks in the order of segments: the entries of one chunk; *cursor starts at 0 and is 0 again at
+ * the end of a round. Between changes of the table a round meets every entry once. */
 uint32_t entry_table_walk(const struct entry_table *table, uint64_t *cursor,
                           struct entry *entries[static CHUNK_ENTRIES]);
 
 /* The hash of a pair. */
 static inline uint64_t entry_hash(uint64_t key_hash, uint64_t subkey_hash)
 {
-    uint64_t x = key_hash + subkey_hash * UINT64_C(0x9E3779B97F4A7C15);
+    uint64_t x = (key_hash ^ subkey_hash) * UINT64_C(0x9E3779B97F4A7C15);
     x = (x ^ x >> 32) * UINT64_C(0xD6E8FEB86659FD93);
-    return x ^ x >> 32;
+    return (key_hash & ~UINT64_C(0xFFFFFFFF)) | x >> 32;
 }
 
 static inline uint32_t entry_byte_size(uint32_t size)
@@ -119,7 +120,7 @@ static inline const char *entry_key_bytes(const struct entry_table *table,
                                           const struct entry *entry)
 {
     const char *at = (const char *)entry + table->key_offset;
-    if ((entry->flags & ENTRY_LONG_KEY) != 0)
+    if (entry->is_long != 0)
         memcpy(&at, at, sizeof(at));
     return at;
 }
@@ -147,12 +148,12 @@ static inline struct entry_segment *table_segment(const struct entry_table *tabl
 
 static inline uint32_t chunk_index(const struct entry_segment *segment, uint64_t hash)
 {
-    return (uint32_t)(hash >> 24) & (segment->chunk_count - 1);
+    return (uint32_t)hash >> 15 & (segment->chunk_count - 1);
 }
 
 static inline uint8_t chunk_tag(uint64_t hash)
 {
-    return (uint8_t)(0x80U | (hash >> 16 & 0x7fU));
+    return (uint8_t)(0x80U | (hash >> 25 & 0x7fU));
 }
 
 /* Bit i: tags[i] == tag. */

@@ -21,15 +21,18 @@ static enum status layout_init(struct value_layout *layout, const struct schema 
     uint32_t *offsets = allocate_array(schema->column_count + 1, sizeof(uint32_t));
     uint32_t at = (schema->column_count + 7) / 8;
     bool has_bytes = false;
+    uint32_t slot_alignment = 8;
     for (uint32_t i = 0; i < schema->column_count; i++) {
         const uint32_t width = field_width(schema->columns[i].type.kind);
         const uint32_t alignment = width == 0 ? 8 : width;
+        if (alignment > slot_alignment)
+            slot_alignment = alignment;
         at = (at + alignment - 1) & ~(alignment - 1);
         offsets[i] = at;
         at += width == 0 ? (uint32_t)sizeof(struct state_bytes) : width;
         has_bytes = has_bytes || width == 0;
     }
-    at = (at + 7U) & ~7U;
+    at = (at + slot_alignment - 1) & ~(slot_alignment - 1);
     if (at > SLOT_SIZE_MAX) {
         free(offsets);
         return error_set(err, STATUS_LIMIT,

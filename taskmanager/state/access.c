@@ -1,0 +1,313 @@
+/* The hot path: batches of keys to slots. Two passes over groups of keys, so that the chunk and
+ * then the entry of a key have arrived in the processor's cache when they are needed. */
+#include "common/base/allocate.h"
+#include "taskmanager/state/parts.h"
+
+#define GROUP_KEYS 16
+
+struct access {
+    struct state_table *table;
+    const struct key_batch *keys;
+    const struct key_batch *subkeys;
+    uint32_t first;
+    uint32_t count; /* rows in this call, beginning with first */
+    int64_t wall_ms;
+    void **slots;
+    uint8_t *fresh; /* NULL: only reading */
+};
+
+static struct state_table *table_of(struct state *state)
+{
+    return (struct state_table *)state;
+}
+
+static inline struct entry_key access_key(const struct access *access, uint32_t i)
+{
+    const uint32_t row = access->first + i;
+    struct entry_key key = {
+        .key = access->keys->bytes[row],
+        .key_size = access->keys->sizes[row],
+        .hash = access->keys->hashes[row],
+    };
+    if (access->subkeys != NULL) {
+        key.subkey = access->subkeys->bytes[row];
+        key.subkey_size = access->subkeys->sizes[row];
+        key.hash = entry_hash(key.hash, access->subkeys->hashes[row]);
+    }
+    return key;
+}
+
+/* First tag match of each key of a group: the entry it most likely is, NULL if none. */
+static inline void group_candidates(const struct access *access, uint32_t at, uint32_t count,
+                                    struct entry_key keys[static GROUP_KEYS],
+                                    struct entry *candidates[static GROUP_KEYS])
+{
+    const struct entry_table *table = &access->table->table;
+    const struct entry_chunk *chunks[GROUP_KEYS];
+    for (uint32_t i = 0; i < count; i++) {
+        keys[i] = access_key(access, at + i);
+        const struct entry_segment *segment = table_segment(table, keys[i].hash);
+        chunks[i] = &segment->chunks[chunk_index(segment, keys[i].hash)];
+        __builtin_prefetch(chunks[i]);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        const uint32_t match = chunk_match(chunks[i], chunk_tag(keys[i].hash));
+        candidates[i] = NULL;
+        if (match != 0) {
+            candidates[i] = arena_cell(table->arena, chunks[i]->refs[__builtin_ctz(match)]);
+            __builtin_prefetch(candidates[i], 1);
+        }
+    }
+}
+
+static inline struct entry *confirm(const struct entry_table *table, const struct entry_key *key,
+                                    struct entry *candidate)
+{
+    if (__builtin_expect(candidate != NULL && entry_matches(table, candidate, key), 1))
+        return candidate;
+    return entry_table_find(table, key);
+}
+
+/* An entry that was deleted or has expired begins anew. */
+static void restart_entry(struct state_table *table, struct entry *entry)
+{
+    state_slot_release(&table->codec.layout, entry_slot(&table->table, entry),
+                       &table->backend->arena);
+    memset(entry_slot(&table->table, entry), 0, table->table.slot_size);
+    entry->flags &= (uint8_t)~ENTRY_DELETED;
+}
+
+static inline void give_for_update(struct access *access, uint32_t i, struct entry *entry,
+                                   bool is_fresh)
+{
+    struct state_table *table = access->table;
+    state_entry_change(table, entry);
+    entry->touched = 1;
+    if (__builtin_expect((entry->flags & ENTRY_DELETED) != 0, 0) ||
+        (table->codec.has_ttl && !is_fresh && entry_is_expired(table, entry, access->wall_ms))) {
+        restart_entry(table, entry);
+        is_fresh = true;
+    }
+    if (table->codec.has_ttl)
+        *entry_write_ms(entry) = access->wall_ms;
+    access->fresh[i] = is_fresh ? 1 : 0;
+    access->slots[i] = entry_slot(&table->table, entry);
+}
+
+static inline void give_for_read(struct access *access, uint32_t i, struct entry *entry)
+{
+    const struct state_table *table = access->table;
+    entry->touched = 1;
+    access->slots[i] =
+        (entry->flags & ENTRY_DELETED) != 0 || entry_is_expired(table, entry, access->wall_ms)
+            ? NULL
+            : entry_slot(&table->table, entry);
+}
+
+static inline void give(struct access *access, uint32_t i, struct entry *entry)
+{
+    if (access->fresh != NULL)
+        give_for_update(access, i, entry, false);
+    else
+        give_for_read(access, i, entry);
+}
+
+/* A key that is neither in the cache nor in the database. */
+static void give_absent(struct access *access, uint32_t i, const struct entry_key *key)
+{
+    if (access->fresh != NULL)
+        give_for_update(access, i, state_entry_add(access->table, key), true);
+    else
+        access->slots[i] = NULL;
+}
+
+/* Everything is in the table. */
+static void access_resident(struct access *access)
+{
+    const struct entry_table *table = &access->table->table;
+    for (uint32_t at = 0; at < access->count; at += GROUP_KEYS) {
+        const uint32_t count = access->count - at < GROUP_KEYS ? access->count - at : GROUP_KEYS;
+        struct entry_key keys[GROUP_KEYS];
+        struct entry *candidates[GROUP_KEYS];
+        group_candidates(access, at, count, keys, candidates);
+        for (uint32_t i = 0; i < count; i++) {
+            struct entry *entry = confirm(table, &keys[i], candidates[i]);
+            if (__builtin_expect(entry != NULL, 1))
+                give(access, at + i, entry);
+            else
+                give_absent(access, at + i, &keys[i]);
+        }
+    }
+}
+
+/* ---- misses ---- */
+
+struct misses {
+    struct access *access;
+    uint32_t rows[MISS_COUNT_MAX];
+    uint32_t count;
+};
+
+static enum status load_found(void *context, size_t index, const char *value, size_t size,
+                              struct error *err)
+{
+    struct misses *misses = context;
+    struct state_table *table = misses->access->table;
+    const struct entry_key key = access_key(misses->access, misses->rows[index]);
+    if (entry_table_find(&table->table, &key) != NULL)
+        return STATUS_OK; /* the key comes twice in the batch */
+    return state_entry_load(table, &key, value, size, NULL, err);
+}
+
+static enum status fetch(struct misses *misses, struct error *err)
+{
+    const struct access *access = misses->access;
+    struct state_table *table = access->table;
+    struct text SCOPED_TEXT_BUFFER bytes;
+    text_init(&bytes, SIZE_MAX / 4);
+    size_t offsets[MISS_COUNT_MAX];
+    size_t sizes[MISS_COUNT_MAX];
+    const char *keys[MISS_COUNT_MAX];
+    for (uint32_t i = 0; i < misses->count; i++) {
+        const struct entry_key key = access_key(access, misses->rows[i]);
+        offsets[i] = bytes.size;
+        state_storage_key(table, &key, access->keys->hashes[access->first + misses->rows[i]],
+                          &bytes);
+        sizes[i] = bytes.size - offsets[i];
+    }
+    for (uint32_t i = 0; i < misses->count; i++)
+        keys[i] = bytes.bytes + offsets[i];
+    return state_database_get(table->backend->database, table->column, misses->count, keys, sizes,
+                              load_found, misses, err);
+}
+
+/* Looks up to MISS_COUNT_MAX absent keys up in the database and shortens the call to what can be
+ * answered. */
+static enum status access_stored(struct access *access, struct error *err)
+{
+    const struct entry_table *table = &access->table->table;
+    struct misses misses = {.access = access};
+    uint32_t done = 0;
+    for (; done < access->count && misses.count < MISS_COUNT_MAX; done += GROUP_KEYS) {
+        const uint32_t left = access->count - done;
+        const uint32_t count = left < GROUP_KEYS ? left : GROUP_KEYS;
+        struct entry_key keys[GROUP_KEYS];
+        struct entry *candidates[GROUP_KEYS];
+        group_candidates(access, done, count, keys, candidates);
+        for (uint32_t i = 0; i < count && misses.count < MISS_COUNT_MAX; i++) {
+            if (confirm(table, &keys[i], candidates[i]) == NULL)
+                misses.rows[misses.count++] = done + i;
+        }
+    }
+    if (misses.count == MISS_COUNT_MAX)
+        access->count = misses.rows[MISS_COUNT_MAX - 1] + 1;
+    access->table->backend->cache_hits += access->count - misses.count;
+    access->table->backend->cache_misses += misses.count;
+    if (misses.count > 0)
+        TRY(fetch(&misses, err));
+    access_resident(access);
+    return STATUS_OK;
+}
+
+static enum step access_rows(struct access *access, uint32_t *ret_count, struct error *err)
+{
+    struct state_table *table = access->table;
+    struct state_backend *backend = table->backend;
+    DCHECK(access->first < access->keys->count);
+    state_scan_end(table);
+    const enum step room = state_backend_make_room(backend, err);
+    if (room != STEP_DONE)
+        return room;
+    access->count = access->keys->count - access->first;
+    if (table->codec.has_ttl)
+        access->wall_ms = clock_wall_ms(backend->config.clock);
+    if (!table->has_stored) {
+        /* What one call can add is bounded, so that the budget holds. */
+        if (access->count > BATCH_ROWS_MAX)
+            access->count = BATCH_ROWS_MAX;
+        backend->cache_hits += access->count;
+        access_resident(access);
+    } else if (access_stored(access, err) != STATUS_OK) {
+        return STEP_FAILED;
+    }
+    *ret_count = access->count;
+    return STEP_DONE;
+}
+
+static enum step table_update(struct state *state, const struct key_batch *keys,
+                              const struct key_batch *subkeys, uint32_t first, uint32_t *ret_count,
+                              void **ret_slots, uint8_t *ret_fresh, struct error *err)
+{
+    struct access access = {.table = table_of(state),
+                            .keys = keys,
+                            .subkeys = subkeys,
+                            .first = first,
+                            .slots = ret_slots,
+                            .fresh = ret_fresh};
+    return access_rows(&access, ret_count, err);
+}
+
+static enum step table_read(struct state *state, const struct key_batch *keys,
+                            const struct key_batch *subkeys, uint32_t first, uint32_t *ret_count,
+                            void **ret_slots, struct error *err)
+{
+    struct access access = {.table = table_of(state),
+                            .keys = keys,
+                            .subkeys = subkeys,
+                            .first = first,
+                            .slots = ret_slots};
+    return access_rows(&access, ret_count, err);
+}
+
+static enum step table_remove(struct state *state, const struct key_batch *keys,
+                              const struct key_batch *subkeys, uint32_t first, uint32_t *ret_count,
+                              struct error *err)
+{
+    struct state_table *table = table_of(state);
+    state_scan_end(table);
+    const enum step room = state_backend_make_room(table->backend, err);
+    if (room != STEP_DONE)
+        return room;
+    const struct access access = {.table = table, .keys = keys, .subkeys = subkeys, .first = first};
+    uint32_t count = keys->count - first;
+    if (count > BATCH_ROWS_MAX)
+        count = BATCH_ROWS_MAX;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct entry_key key = access_key(&access, i);
+        struct entry *entry = entry_table_find(&table->table, &key);
+        if (entry == NULL && table->has_stored) {
+            /* Not in the cache: a tombstone needs no look into the database. */
+            entry = state_entry_add(table, &key);
+            entry->flags |= ENTRY_STORED;
+        }
+        if (entry != NULL && (entry->flags & ENTRY_DELETED) == 0)
+            state_entry_remove(table, entry);
+    }
+    *ret_count = count;
+    return STEP_DONE;
+}
+
+static void table_set_bytes(struct state *state, void *slot, uint32_t field, const void *bytes,
+                            uint32_t size)
+{
+    struct state_table *table = table_of(state);
+    DCHECK(slot_entry(&table->table, slot)->stamp == table->backend->epoch);
+    state_slot_set_bytes(slot_field(&table->codec.layout, slot, field), bytes, size,
+                         &table->backend->arena);
+}
+
+static uint64_t table_entry_count(const struct state *state)
+{
+    return ((const struct state_table *)state)->table.entry_count;
+}
+
+const struct state_ops state_table_ops = {
+    .update = table_update,
+    .read = table_read,
+    .remove = table_remove,
+    .set_bytes = table_set_bytes,
+    .scan_start = state_scan_start,
+    .scan_key = state_scan_key,
+    .scan_next = state_scan_next,
+    .entry_count = table_entry_count,
+};
