@@ -1,0 +1,516 @@
+/* The operator test kit: see operator_kit.h. */
+#include "tests/kit/operator_kit.h"
+
+#include "common/base/allocate.h"
+#include "common/base/random.h"
+#include "common/data/batch_builder.h"
+#include "common/data/value_text.h"
+#include "expressions/expression.h"
+#include "operators/registry.h"
+#include "tests/kit/model_state.h"
+
+#include <check.h>
+#include <stdio.h>
+
+#define KIT_TEXT_MAX  (64U * 1024 * 1024)
+#define KIT_CALLS_MAX 1000000
+
+/* ---- schemas and rows from text ---- */
+
+struct schema *kit_schema(const char *text)
+{
+    struct schema_column columns[32];
+    struct column_definition definitions[32];
+    char *names[32];
+    uint32_t count = 0;
+    SCOPED_TEXT char *copy = copy_text(text);
+    char *rest = copy;
+    for (char *part = strsep(&rest, ","); part != NULL; part = strsep(&rest, ",")) {
+        while (*part == ' ')
+            part++;
+        char *type = strchr(part, ' ');
+        ck_assert_ptr_nonnull(type);
+        *type++ = '\0';
+        for (char *c = strchr(type, ';'); c != NULL; c = strchr(c, ';'))
+            *c = ',';
+        struct expression_problem problem;
+        if (column_definition_parse(type, &definitions[count], &problem) != STATUS_OK)
+            ck_abort_msg("schema \"%s\": %s", text, problem.message);
+        names[count] = part;
+        columns[count] =
+            (struct schema_column){.name = names[count], .type = definitions[count].type};
+        count++;
+    }
+    struct schema *schema = schema_create(columns, count, -1);
+    for (uint32_t i = 0; i < count; i++)
+        column_definition_done(&definitions[i]);
+    return schema;
+}
+
+static void append_value(struct batch_builder *builder, uint32_t column, const struct type *type,
+                         const char *text)
+{
+    const size_t size = strlen(text);
+    int64_t integer = 0;
+    bool is_good = true;
+    if (strcmp(text, "null") == 0) {
+        batch_builder_null(builder, column);
+    } else if (type_is_view(type->kind)) {
+        batch_builder_bytes(builder, column, text, size);
+    } else if (type->kind == TYPE_FLOAT || type->kind == TYPE_DOUBLE) {
+        double real = 0;
+        is_good = parse_double(text, size, &real);
+        batch_builder_double(builder, column, real);
+    } else if (type->kind == TYPE_DECIMAL) {
+        __int128 decimal = 0;
+        is_good = parse_decimal(text, size, type->precision, type->scale, &decimal);
+        batch_builder_decimal(builder, column, decimal);
+    } else if (type->kind == TYPE_BOOLEAN) {
+        bool boolean = false;
+        is_good = parse_bool(text, size, &boolean);
+        batch_builder_bool(builder, column, boolean);
+    } else if (type->kind == TYPE_DATE) {
+        int32_t days = 0;
+        is_good = parse_date(text, size, &days);
+        batch_builder_int(builder, column, days);
+    } else if (type_is_timestamp(type->kind)) {
+        is_good = parse_timestamp(text, size, type->precision, &integer, NULL, NULL);
+        batch_builder_int(builder, column, integer);
+    } else {
+        ck_assert_msg(type_is_integer(type->kind), "the kit cannot read type %d", type->kind);
+        is_good = parse_int64(text, size, &integer);
+        batch_builder_int(builder, column, integer);
+    }
+    ck_assert_msg(is_good, "\"%s\" is no value of its column", text);
+}
+
+static enum row_kind kind_of(const char *line)
+{
+    return line[0] == '+' ? (line[1] == 'I' ? ROW_INSERT : ROW_UPDATE_AFTER)
+                          : (line[1] == 'U' ? ROW_UPDATE_BEFORE : ROW_DELETE);
+}
+
+/* Appends the line [line, end): "+I[a, 1]". */
+static void append_line(struct batch_builder *builder, const char *line, size_t size)
+{
+    ck_assert_msg(size >= 4 && line[2] == '[' && line[size - 1] == ']', "no row: \"%.*s\"",
+                  (int)size, line);
+    SCOPED_TEXT char *copy = copy_text_n(line + 3, size - 4);
+    char *rest = copy;
+    for (uint32_t c = 0; c < builder->schema->column_count; c++) {
+        char *end = strstr(rest, ", ");
+        if (end != NULL)
+            *end = '\0';
+        append_value(builder, c, &builder->schema->columns[c].type, rest);
+        rest = end != NULL ? end + 2 : rest + strlen(rest);
+    }
+    batch_builder_end_row(builder, kind_of(line));
+}
+
+/* ---- one run ---- */
+
+struct kit_run {
+    struct emitter emitter; /* first */
+    struct operator_env env;
+    const struct kit_case *test;
+    const struct operator_ops *ops;
+    struct operator_spec spec;
+    struct setting settings[6];
+    struct named_expression columns[8];
+    struct named_expression filters[4];
+    char *keys[4];
+    struct schema *inputs[1];
+    struct operator_output outputs[2];
+    struct model_keyed *model;
+    struct random random;
+    void *self;
+    struct text rows; /* emitted, a line each */
+    uint32_t room;
+    uint32_t errors;
+    bool is_hesitant;
+    bool is_narrow;
+    bool restores;
+    uint32_t rows_per_batch; /* 0: random */
+    bool has_failed;
+    struct error err;
+};
+
+static bool kit_has_room(const struct emitter *emitter, uint32_t output)
+{
+    (void)output;
+    return ((const struct kit_run *)emitter)->room > 0;
+}
+
+static void kit_emit(struct emitter *emitter, uint32_t output, struct batch *batch)
+{
+    struct kit_run *run = (struct kit_run *)emitter;
+    ck_assert_uint_gt(run->room, 0);
+    ck_assert_uint_eq(output, 0);
+    ck_assert_uint_le(batch->row_count, BATCH_ROWS_MAX);
+    ck_assert(schema_equals(batch->schema, run->outputs[0].schema, false));
+    for (uint32_t c = 0; c < batch->column_count; c++) {
+        ck_assert_ptr_nonnull(batch->columns[c]);
+        ck_assert_uint_eq(batch->columns[c]->row_count, batch->row_count);
+        ck_assert_int_eq(batch->columns[c]->type.kind, batch->schema->columns[c].type.kind);
+    }
+    if (run->is_narrow)
+        run->room--;
+    for (uint32_t i = 0; i < batch_selected(batch); i++) {
+        ck_assert(i == 0 || batch_row(batch, i) > batch_row(batch, i - 1));
+        batch_format_row(batch, batch_row(batch, i), &run->rows);
+        text_append_char(&run->rows, '\n');
+    }
+    batch_unref(batch);
+}
+
+static void kit_wake(struct operator_env *env)
+{
+    (void)env;
+}
+
+static void kit_run_blocking(struct operator_env *env, void (*run)(void *), void *argument)
+{
+    (void)env;
+    run(argument);
+}
+
+static enum step kit_row_error(struct operator_env *env, const struct row_error *error,
+                               struct emitter *out, struct error *err)
+{
+    struct kit_run *run = (struct kit_run *)out;
+    ck_assert_ptr_eq(env, &run->env);
+    if (run->test->on_error == ON_ERROR_FAIL) {
+        (void)error_set(err, STATUS_RECORD, "%s", error->message);
+        return STEP_FAILED;
+    }
+    if (run->test->on_error == ON_ERROR_DEAD_LETTER && run->is_narrow &&
+        random_below(&run->random, 2) == 0)
+        return STEP_AGAIN;
+    run->errors++;
+    return STEP_DONE;
+}
+
+static const struct operator_env_ops kit_env_ops = {
+    .wake = kit_wake,
+    .run_blocking = kit_run_blocking,
+    .row_error = kit_row_error,
+};
+
+static void make_spec(struct kit_run *run)
+{
+    const struct kit_case *test = run->test;
+    struct operator_spec *spec = &run->spec;
+    *spec = (struct operator_spec){
+        .uid = (char *)(uintptr_t) "tested/operator",
+        .name = (char *)(uintptr_t) "tested",
+        .kind = (char *)(uintptr_t)test->kind,
+        .parallelism = 1,
+        .on_error = test->on_error,
+        .settings = run->settings,
+        .columns = run->columns,
+        .filters = run->filters,
+        .keys = run->keys,
+        .inputs = run->inputs,
+        .input_count = 1,
+        .outputs = run->outputs,
+        .output_count = 1,
+    };
+    for (; spec->setting_count < 6 && test->settings[spec->setting_count].name != NULL;
+         spec->setting_count++)
+        run->settings[spec->setting_count] =
+            (struct setting){(char *)(uintptr_t)test->settings[spec->setting_count].name,
+                             (char *)(uintptr_t)test->settings[spec->setting_count].text};
+    for (; spec->column_count < 8 && test->columns[spec->column_count].name != NULL;
+         spec->column_count++)
+        run->columns[spec->column_count] = (struct named_expression){
+            .name = (char *)(uintptr_t)test->columns[spec->column_count].name,
+            .text = (char *)(uintptr_t)test->columns[spec->column_count].text};
+    for (; spec->filter_count < 4 && test->filters[spec->filter_count] != NULL;
+         spec->filter_count++)
+        run->filters[spec->filter_count] =
+            (struct named_expression){.text = (char *)(uintptr_t)test->filters[spec->filter_count]};
+    for (; spec->key_count < 4 && test->keys[spec->key_count] != NULL; spec->key_count++)
+        run->keys[spec->key_count] = (char *)(uintptr_t)test->keys[spec->key_count];
+    run->inputs[0] = kit_schema(test->input_schema);
+    run->outputs[0] =
+        (struct operator_output){(char *)(uintptr_t) "", kit_schema(test->output_schema)};
+}
+
+/* The step of a call, and the error of a failed one. false: call again. */
+static bool is_over(struct kit_run *run, enum step step)
+{
+    run->has_failed |= step == STEP_FAILED;
+    return step == STEP_DONE || step == STEP_FAILED;
+}
+
+static void give_room(struct kit_run *run)
+{
+    run->room = run->is_narrow ? (uint32_t)(random_below(&run->random, 3) > 0) : 1000;
+}
+
+/* Repeats a resumable call until it is complete. */
+#define REPEAT(run, call)                                                                          \
+    do {                                                                                           \
+        uint32_t calls_ = 0;                                                                       \
+        do {                                                                                       \
+            ck_assert_uint_lt(calls_++, KIT_CALLS_MAX);                                            \
+            give_room(run);                                                                        \
+        } while (!is_over(run, call));                                                             \
+    } while (0)
+
+static void open_instance(struct kit_run *run)
+{
+    run->self = allocate(run->ops->instance_size);
+    run->env.keyed =
+        (run->ops->traits & OPERATOR_KEYED) != 0 ? model_keyed_state(run->model) : NULL;
+    if (run->ops->open(run->self, &run->env, &run->err) != STATUS_OK)
+        run->has_failed = true;
+}
+
+static void close_instance(struct kit_run *run)
+{
+    run->ops->close(run->self);
+    free(run->self);
+    run->self = NULL;
+}
+
+/* ---- snapshot and restore ---- */
+
+struct kit_writer {
+    struct snapshot_writer writer; /* first */
+    struct snapshot_entry *entries;
+    size_t count;
+    size_t capacity;
+};
+
+static void kit_put(struct snapshot_writer *writer, const char *name, enum operator_state_kind kind,
+                    const void *bytes, size_t size)
+{
+    struct kit_writer *kit = (struct kit_writer *)writer;
+    (void)kind;
+    array_push(kit->entries, kit->count, kit->capacity) = (struct snapshot_entry){
+        .name = copy_text(name), .bytes = copy_memory(bytes, size + 1), .size = size};
+}
+
+static void snapshot_and_restore(struct kit_run *run, uint64_t id)
+{
+    struct kit_writer kit = {.writer = {.put = kit_put}};
+    if (run->ops->before_barrier != NULL)
+        REPEAT(run, run->ops->before_barrier(run->self, &run->emitter, &run->err));
+    run->room = 0;
+    (void)id;
+    if (run->ops->snapshot != NULL && run->ops->snapshot(run->self, (struct checkpoint_id){0},
+                                                         &kit.writer, &run->err) != STATUS_OK)
+        run->has_failed = true;
+    close_instance(run);
+    struct model_keyed *restored =
+        model_keyed_create(random_next(&run->random), run->is_hesitant, run->model);
+    model_keyed_destroy(run->model);
+    run->model = restored;
+    open_instance(run);
+    const struct snapshot_reader reader = {.entries = kit.entries, .count = kit.count};
+    if (!run->has_failed && kit.count > 0 &&
+        run->ops->restore(run->self, &reader, &run->err) != STATUS_OK)
+        run->has_failed = true;
+    for (size_t i = 0; i < kit.count; i++) {
+        free((void *)(uintptr_t)kit.entries[i].name);
+        free((void *)(uintptr_t)kit.entries[i].bytes);
+    }
+    free(kit.entries);
+}
+
+static void process_batch(struct kit_run *run, struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    if (!run->has_failed)
+        REPEAT(run, run->ops->process(run->self, 0, batch, &run->emitter, &run->err));
+    batch_unref(batch);
+    if (run->restores && !run->has_failed)
+        snapshot_and_restore(run, 1);
+}
+
+static void feed(struct kit_run *run)
+{
+    struct batch_builder builder;
+    batch_builder_init(&builder, run->inputs[0], NULL);
+    uint32_t wanted = run->rows_per_batch;
+    for (const char *line = run->test->input; *line != '\0' && !run->has_failed;) {
+        if (builder.row_count == 0 && run->rows_per_batch == 0)
+            wanted = 1 + (uint32_t)random_below(&run->random, run->test->is_large ? 4000 : 6);
+        const size_t size = strcspn(line, "\n");
+        append_line(&builder, line, size);
+        line += size + (line[size] == '\n');
+        if (builder.row_count >= wanted || batch_builder_is_full(&builder))
+            process_batch(run, batch_builder_take(&builder));
+    }
+    process_batch(run, batch_builder_take(&builder));
+    batch_builder_done(&builder);
+    if (run->ops->finish != NULL && !run->has_failed)
+        REPEAT(run, run->ops->finish(run->self, &run->emitter, &run->err));
+}
+
+/* ---- what came out ---- */
+
+struct kit_lines {
+    char *text;
+    char **lines;
+    size_t count;
+    size_t capacity;
+};
+
+static void split_lines(struct kit_lines *lines, const char *text)
+{
+    *lines = (struct kit_lines){.text = copy_text(text)};
+    for (char *line = strtok(lines->text, "\n"); line != NULL; line = strtok(NULL, "\n"))
+        array_push(lines->lines, lines->count, lines->capacity) = line;
+}
+
+static void lines_done(struct kit_lines *lines)
+{
+    free(lines->text);
+    free(lines->lines);
+}
+
+static int compare_lines(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static void remove_line(struct kit_lines *lines, size_t at)
+{
+    memmove(&lines->lines[at], &lines->lines[at + 1], (lines->count - 1 - at) * sizeof(char *));
+    lines->count--;
+}
+
+static void keep_latest(struct kit_lines *lines)
+{
+    for (size_t i = lines->count; i-- > 0;) {
+        const size_t key = strcspn(lines->lines[i] + 3, ",]") + 3;
+        for (size_t j = i; j-- > 0;) {
+            if (strcspn(lines->lines[j] + 3, ",]") + 3 == key &&
+                strncmp(lines->lines[i], lines->lines[j], key) == 0) {
+                remove_line(lines, j);
+                i--;
+            }
+        }
+    }
+}
+
+static void apply_changes(struct kit_lines *lines)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < lines->count; i++) {
+        char *line = lines->lines[i];
+        const enum row_kind kind = kind_of(line);
+        if (kind == ROW_INSERT || kind == ROW_UPDATE_AFTER) {
+            line[1] = 'I';
+            lines->lines[kept++] = line;
+            continue;
+        }
+        size_t at = kept;
+        while (at > 0 && strcmp(lines->lines[at - 1] + 2, line + 2) != 0)
+            at--;
+        ck_assert_msg(at > 0, "%s takes back a row that was not there", line);
+        memmove(&lines->lines[at - 1], &lines->lines[at], (kept - at) * sizeof(char *));
+        kept--;
+    }
+    lines->count = kept;
+}
+
+static void check_rows(const struct kit_run *run, const char *what)
+{
+    struct kit_lines got;
+    struct kit_lines expected;
+    split_lines(&got, run->rows.bytes);
+    split_lines(&expected, run->test->expected != NULL ? run->test->expected : "");
+    if (run->test->compare == KIT_LATEST)
+        keep_latest(&got);
+    if (run->test->compare == KIT_MATERIALIZED)
+        apply_changes(&got);
+    if (run->test->compare != KIT_ORDERED) {
+        qsort(got.lines, got.count, sizeof(char *), compare_lines);
+        qsort(expected.lines, expected.count, sizeof(char *), compare_lines);
+    }
+    for (size_t i = 0; i < got.count || i < expected.count; i++) {
+        const char *a = i < got.count ? got.lines[i] : "nothing";
+        const char *b = i < expected.count ? expected.lines[i] : "nothing";
+        ck_assert_msg(strcmp(a, b) == 0, "%s: row %zu is %s, expected %s", what, i + 1, a, b);
+    }
+    lines_done(&got);
+    lines_done(&expected);
+}
+
+static void run_once(struct kit_run *run, const char *what, struct text *state)
+{
+    const struct kit_case *test = run->test;
+    run->emitter = (struct emitter){.has_room = kit_has_room, .emit = kit_emit};
+    run->ops = operator_registry_find(test->kind);
+    ck_assert_ptr_nonnull(run->ops);
+    make_spec(run);
+    text_init(&run->rows, KIT_TEXT_MAX);
+    struct memory_account memory;
+    memory_account_init(&memory, "kit", NULL, UINT64_C(1) << 40);
+    run->env = (struct operator_env){
+        .ops = &kit_env_ops,
+        .spec = &run->spec,
+        .parallelism = 1,
+        .max_parallelism = 128,
+        .key_groups = {0, 127},
+        .memory = &memory,
+        .clock = clock_system(),
+    };
+    run->model = model_keyed_create(random_next(&run->random), run->is_hesitant, NULL);
+    open_instance(run);
+    if (!run->has_failed)
+        feed(run);
+    close_instance(run);
+    if (test->failure != NULL) {
+        ck_assert_msg(run->has_failed, "%s: it should have failed", what);
+        ck_assert_msg(strstr(run->err.message, test->failure) != NULL, "%s: the error is \"%s\"",
+                      what, run->err.message);
+    } else {
+        ck_assert_msg(!run->has_failed, "%s: %s", what, run->err.message);
+        check_rows(run, what);
+        ck_assert_msg(run->errors == test->expected_errors, "%s: %u row errors, expected %u", what,
+                      run->errors, test->expected_errors);
+        model_keyed_format(run->model, state);
+    }
+    ck_assert_msg(memory_used(&memory) == 0, "%s: memory is still booked", what);
+    model_keyed_destroy(run->model);
+    text_done(&run->rows);
+    schema_unref(run->inputs[0]);
+    schema_unref(run->outputs[0].schema);
+}
+
+void kit_verify(const struct kit_case *test)
+{
+    static const uint32_t sizes[] = {BATCH_ROWS_MAX, 1, 0};
+    struct text first;
+    text_init(&first, KIT_TEXT_MAX);
+    for (unsigned mode = 0; mode < 24; mode++) {
+        struct kit_run run = {
+            .test = test,
+            .rows_per_batch = sizes[mode % 3],
+            .is_narrow = (mode / 3 & 1) != 0,
+            .is_hesitant = (mode / 6 & 1) != 0,
+            .restores = (mode / 12 & 1) != 0,
+        };
+        if (test->is_large && run.rows_per_batch == 1 && (run.restores || run.is_hesitant))
+            continue;
+        random_init(&run.random, mode);
+        char what[128];
+        (void)snprintf(what, sizeof(what), "%s, batches of %u, %s emitter, %s state%s", test->kind,
+                       run.rows_per_batch, run.is_narrow ? "narrow" : "wide",
+                       run.is_hesitant ? "hesitant" : "plain", run.restores ? ", restored" : "");
+        struct text state;
+        text_init(&state, KIT_TEXT_MAX);
+        run_once(&run, what, &state);
+        if (mode == 0)
+            text_append_bytes(&first, state.bytes, state.size);
+        ck_assert_msg(strcmp(first.bytes, state.bytes) == 0, "%s: the state is\n%s, expected\n%s",
+                      what, state.bytes, first.bytes);
+        text_done(&state);
+    }
+    text_done(&first);
+}
