@@ -28,7 +28,7 @@ static enum status compile_part(struct aggregate_parts *parts, struct aggregate_
         return error_wrap(err, checked, "operator \"%s\", column \"%s\"", spec->uid,
                           part->named->name);
     struct accumulator *accumulator = &part->accumulator;
-    accumulator->function = aggregate_function_find(part->call.function);
+    accumulator->function = aggregate_implementation_find(part->call.function);
     if (part->call.argument != NULL)
         accumulator->argument = expression_type(part->call.argument);
     const int32_t output = schema_find(spec->outputs[0].schema, part->named->name);

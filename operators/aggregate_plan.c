@@ -16,13 +16,13 @@ static struct type call_argument(const struct aggregate_call *call)
 
 static uint32_t call_fields(const struct aggregate_call *call, struct accumulator_field *ret_fields)
 {
-    const struct aggregate_function *function = aggregate_function_find(call->function);
+    const struct aggregate_function *function = aggregate_implementation_find(call->function);
     return function != NULL ? function->fields(call_argument(call), ret_fields) : 0;
 }
 
 enum status aggregate_call_check(const struct aggregate_call *call, struct error *err)
 {
-    const struct aggregate_function *function = aggregate_function_find(call->function);
+    const struct aggregate_function *function = aggregate_implementation_find(call->function);
     if (function == NULL)
         return error_set(err, STATUS_UNSUPPORTED, "no operator computes the aggregate \"%s\"",
                          call->function);
@@ -41,13 +41,13 @@ enum status aggregate_call_check(const struct aggregate_call *call, struct error
 
 bool aggregate_call_is_retractable(const struct aggregate_call *call)
 {
-    const struct aggregate_function *function = aggregate_function_find(call->function);
+    const struct aggregate_function *function = aggregate_implementation_find(call->function);
     return function != NULL && function->is_retractable;
 }
 
 bool aggregate_call_is_mergeable(const struct aggregate_call *call)
 {
-    const struct aggregate_function *function = aggregate_function_find(call->function);
+    const struct aggregate_function *function = aggregate_implementation_find(call->function);
     if (function == NULL || function->merge == NULL || call->is_distinct)
         return false;
     return function->is_mergeable == NULL || function->is_mergeable(call_argument(call));

@@ -89,7 +89,7 @@ extern const struct aggregate_function aggregate_first;
 extern const struct aggregate_function aggregate_last;
 
 /* By the registry name of expressions ("sum", "first_value"), or NULL. */
-const struct aggregate_function *aggregate_function_find(const char *name);
+const struct aggregate_function *aggregate_implementation_find(const char *name);
 
 /* A result column of row_count rows: its validity is there if the type is nullable, its values are
  * zeroed where views are kept. */

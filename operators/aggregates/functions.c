@@ -16,7 +16,7 @@ static const struct {
     {"first", &aggregate_first}, {"last_value", &aggregate_last}, {"last", &aggregate_last},
 };
 
-const struct aggregate_function *aggregate_function_find(const char *name)
+const struct aggregate_function *aggregate_implementation_find(const char *name)
 {
     for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]); i++) {
         if (strcmp(functions[i].name, name) == 0)

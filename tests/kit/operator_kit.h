@@ -39,13 +39,14 @@ struct kit_case {
     const char *expected;     /* lines */
     uint32_t expected_errors; /* rows given to on_error in each run */
     const char *failure;      /* the run ends with an error that contains this; NULL: it does not */
-    bool is_large;            /* fewer runs, restores not after each row */
+    bool runs_without_restore; /* barriers cut the output: no snapshots */
+    bool is_large;             /* fewer runs, restores not after each row */
 };
 
 /* Fails the running libcheck test with a description of the first difference. */
 void kit_verify(const struct kit_case *test);
 
 /* A schema from "name type, name type". */
-struct schema *kit_schema(const char *text);
+struct schema *operator_kit_schema(const char *text);
 
 #endif
