@@ -14,9 +14,16 @@ extern const struct option_spec json_options[];
 
 enum status json_check_schema(const struct schema *schema, bool is_source, struct error *err);
 
+/* A column's key as it is usually written: "name": with quotes and colon. Owned. */
+struct json_key {
+    char *text;
+    uint32_t size;
+};
+
 struct json_decoder {
     struct schema *schema;
     struct type_field *fields; /* the columns, as the fields of a ROW */
+    struct json_key *keys;     /* one per column */
     enum timestamp_form timestamps;
     bool uses_vectors;  /* else the portable twin of the string scan */
     struct text string; /* a string with its escapes resolved */

@@ -9,6 +9,7 @@
 #include "connectors/formats/line_scan.h"
 
 #include "common/base/allocate.h"
+#include "common/base/check.h"
 #include "common/base/cpu.h"
 #include "common/data/value_text.h"
 
@@ -290,22 +291,35 @@ static inline bool take_word(struct parse *p, const char *word, uint32_t size)
     return true;
 }
 
-/* An integer of at most 18 digits in one loop; others by parse_int64. */
-static bool read_integer(struct parse *p, int64_t *ret_value)
+/* Any integer by the grammar. */
+static __attribute__((noinline)) bool read_long_integer(struct parse *p, uint32_t first,
+                                                        int64_t *ret_value)
 {
-    const uint32_t first = p->at;
     bool is_integer = false;
-    if (!skip_number(p, &is_integer) || !is_integer)
-        return false;
-    const char *text = p->bytes + first;
-    const uint32_t size = p->at - first;
-    if (size > 18)
-        return parse_int64(text, size, ret_value);
-    const bool is_negative = text[0] == '-';
-    int64_t value = 0;
-    for (uint32_t i = is_negative; i < size; i++)
-        value = value * 10 + (text[i] - '0');
-    *ret_value = is_negative ? -value : value;
+    p->at = first;
+    return skip_number(p, &is_integer) && is_integer &&
+           parse_int64(p->bytes + first, p->at - first, ret_value);
+}
+
+/* Up to 18 digits in one loop; what is longer or looks odd goes the long way. */
+static inline bool read_integer(struct parse *p, int64_t *ret_value)
+{
+    const uint32_t start = p->at;
+    const char *at = p->bytes + start;
+    const char *end = p->bytes + p->end;
+    const bool is_negative = at < end && *at == '-';
+    at += is_negative;
+    const char *first = at;
+    uint64_t value = 0;
+    while (at < end && (unsigned)(*at - '0') < 10)
+        value = value * 10 + (unsigned)(*at++ - '0');
+    const size_t size = (size_t)(at - first);
+    const char next = at < end ? *at : ',';
+    if (size == 0 || size > 18 || (*first == '0' && size > 1) || next == '.' ||
+        (next | 0x20) == 'e')
+        return read_long_integer(p, start, ret_value);
+    p->at = (uint32_t)(at - p->bytes);
+    *ret_value = is_negative ? -(int64_t)value : (int64_t)value;
     return true;
 }
 
@@ -383,20 +397,55 @@ static bool append_string(struct parse *p, uint32_t column, const struct type *t
     return true;
 }
 
-static bool read_number(struct parse *p, uint32_t column, const struct type *type)
+static bool read_integer_value(struct parse *p, uint32_t column, const struct type *type)
 {
     const uint32_t first = p->at;
     int64_t integer = 0;
+    if (!read_integer(p, &integer))
+        return fail_type(p, type, first);
+    if (type->kind == TYPE_BIGINT)
+        batch_builder_int(p->out, column, integer);
+    else if (!scalar_int_append(p->out, column, type, integer))
+        return fail_type(p, type, first);
+    return true;
+}
+
+/* FLOAT, DOUBLE, DECIMAL */
+static bool read_number(struct parse *p, uint32_t column, const struct type *type)
+{
+    const uint32_t first = p->at;
     bool is_integer = false;
-    if (type_is_integer(type->kind))
-        return (read_integer(p, &integer) && scalar_int_append(p->out, column, type, integer)) ||
-               fail_type(p, type, first);
     return (skip_number(p, &is_integer) &&
             scalar_text_append(p->out, column, type, p->bytes + first, p->at - first,
                                TIMESTAMP_FORM_SQL)) ||
            fail_type(p, type, first);
 }
 
+/* STRING, CHAR, VARCHAR, BYTES */
+static inline bool read_string_value(struct parse *p, uint32_t column, const struct type *type)
+{
+    const uint32_t first = p->at;
+    struct string string;
+    if (p->at >= p->end || p->bytes[p->at] != '"')
+        return fail_type(p, type, first);
+    if (!read_string(p, &string))
+        return false;
+    if (type->kind != TYPE_STRING || !string.is_shared)
+        return append_string(p, column, type, &string, first);
+    batch_builder_shared(p->out, column, p->buffer, first + 1, string.size);
+    return true;
+}
+
+static bool read_boolean(struct parse *p, uint32_t column, const struct type *type)
+{
+    const bool is_true = p->at < p->end && p->bytes[p->at] == 't';
+    if (!take_word(p, is_true ? "true" : "false", is_true ? 4 : 5))
+        return fail_type(p, type, p->at);
+    batch_builder_bool(p->out, column, is_true);
+    return true;
+}
+
+/* DATE, TIME, timestamps */
 static bool read_text_value(struct parse *p, uint32_t column, const struct type *type)
 {
     const uint32_t first = p->at;
@@ -409,8 +458,6 @@ static bool read_text_value(struct parse *p, uint32_t column, const struct type 
         return fail_type(p, type, first);
     if (!read_string(p, &string))
         return false;
-    if (type_is_view(type->kind))
-        return append_string(p, column, type, &string, first);
     return scalar_text_append(p->out, column, type, string.bytes, string.size,
                               TIMESTAMP_FORM_SQL) ||
            fail_type(p, type, first);
@@ -446,7 +493,7 @@ static bool read_map(struct parse *p, uint32_t column, const struct type *type)
             skip_space(p);
             if (p->at >= p->end || p->bytes[p->at] != '"')
                 return fail(p, "expected a key");
-            if (!read_text_value(p, 0, &type->children[0].type))
+            if (!read_string_value(p, 0, &type->children[0].type))
                 return false;
             if (!take_char(p, ':'))
                 return fail(p, "expected ':'");
@@ -475,11 +522,44 @@ static inline uint32_t find_field(const struct type_field *fields, uint32_t coun
     return UINT32_MAX;
 }
 
-/* One field behind its key: fields of the record or of a ROW. *next is the one expected. */
-static bool read_field(struct parse *p, const struct type_field *fields, uint32_t count,
-                       const struct string *key, uint32_t *next, bool *in_order)
+/* The value of a field whose key has been read. */
+static inline bool read_column(struct parse *p, const struct type_field *fields, uint32_t column)
 {
-    const uint32_t column = find_field(fields, count, key, *next);
+    if (p->depth > 1)
+        return read_value(p, column, &fields[column].type);
+    p->column = fields[column].name;
+    const bool is_good = read_value(p, column, &fields[column].type);
+    if (is_good)
+        p->column = NULL;
+    return is_good;
+}
+
+/* Is the next key, written without spaces, that of the column expected? Then it is taken. */
+static inline bool is_expected_key(struct parse *p, const struct type_field *fields,
+                                   uint32_t expected)
+{
+    const struct json_decoder *decoder = p->decoder;
+    if (fields != decoder->fields || expected >= decoder->schema->column_count)
+        return false;
+    const struct json_key *key = &decoder->keys[expected];
+    if (p->end - p->at < key->size || memcmp(p->bytes + p->at, key->text, key->size) != 0)
+        return false;
+    p->at += key->size;
+    return true;
+}
+
+/* A field whose key is not the expected one. *next is the column expected next. */
+static __attribute__((noinline)) bool read_other_field(struct parse *p,
+                                                       const struct type_field *fields,
+                                                       uint32_t count, uint32_t *next,
+                                                       bool *in_order)
+{
+    struct string key;
+    if (p->at >= p->end || p->bytes[p->at] != '"')
+        return fail(p, "expected a key");
+    if (!read_string(p, &key))
+        return false;
+    const uint32_t column = find_field(fields, count, &key, *next);
     if (!take_char(p, ':'))
         return fail(p, "expected ':'");
     if (column == UINT32_MAX)
@@ -489,13 +569,7 @@ static bool read_field(struct parse *p, const struct type_field *fields, uint32_
     if (!*in_order && batch_builder_has(p->out, column))
         batch_builder_drop(p->out, column);
     *next = column + 1;
-    const char *outer = p->column;
-    if (p->depth == 1)
-        p->column = fields[column].name;
-    if (!read_value(p, column, &fields[column].type))
-        return false;
-    p->column = outer;
-    return true;
+    return read_column(p, fields, column);
 }
 
 static bool fill_missing(struct parse *p, const struct type_field *fields, uint32_t count)
@@ -524,12 +598,14 @@ static bool read_object(struct parse *p, const struct type_field *fields, uint32
     p->depth++;
     if (!take_char(p, '}')) {
         do {
-            struct string key;
             skip_space(p);
-            if (p->at >= p->end || p->bytes[p->at] != '"')
-                return fail(p, "expected a key");
-            if (!read_string(p, &key) || !read_field(p, fields, count, &key, &next, &in_order))
+            if (in_order && is_expected_key(p, fields, next)) {
+                if (!read_column(p, fields, next))
+                    return false;
+                next++;
+            } else if (!read_other_field(p, fields, count, &next, &in_order)) {
                 return false;
+            }
             found++;
         } while (take_char(p, ','));
         if (!take_char(p, '}'))
@@ -562,21 +638,40 @@ static bool read_value(struct parse *p, uint32_t column, const struct type *type
         batch_builder_null(p->out, column);
         return true;
     }
-    if (type_is_numeric(type->kind))
+    switch (type->kind) {
+    case TYPE_TINYINT:
+    case TYPE_SMALLINT:
+    case TYPE_INT:
+    case TYPE_BIGINT:
+        return read_integer_value(p, column, type);
+    case TYPE_CHAR:
+    case TYPE_VARCHAR:
+    case TYPE_STRING:
+    case TYPE_BYTES:
+        return read_string_value(p, column, type);
+    case TYPE_BOOLEAN:
+        return read_boolean(p, column, type);
+    case TYPE_FLOAT:
+    case TYPE_DOUBLE:
+    case TYPE_DECIMAL:
         return read_number(p, column, type);
-    if (type->kind == TYPE_ARRAY)
-        return read_array(p, column, type);
-    if (type->kind == TYPE_MAP)
-        return read_map(p, column, type);
-    if (type->kind == TYPE_ROW)
-        return read_row(p, column, type);
-    if (type->kind != TYPE_BOOLEAN)
+    case TYPE_DATE:
+    case TYPE_TIME:
+    case TYPE_TIMESTAMP:
+    case TYPE_TIMESTAMP_LTZ:
         return read_text_value(p, column, type);
-    const bool is_true = p->at < p->end && p->bytes[p->at] == 't';
-    if (!take_word(p, is_true ? "true" : "false", is_true ? 4 : 5))
-        return fail_type(p, type, p->at);
-    batch_builder_bool(p->out, column, is_true);
-    return true;
+    case TYPE_ARRAY:
+        return read_array(p, column, type);
+    case TYPE_MAP:
+        return read_map(p, column, type);
+    case TYPE_ROW:
+        return read_row(p, column, type);
+    case TYPE_NONE:
+    case TYPE_INTERVAL_MONTH:
+    case TYPE_INTERVAL_SECOND:
+        break;
+    }
+    UNREACHABLE(); /* json_check_schema has refused it */
 }
 
 /* ---- records ---- */
@@ -674,6 +769,14 @@ enum status json_decoder_open(void *self, const struct operator_spec *spec,
     decoder->fields = allocate_array(schema->column_count, sizeof(struct type_field));
     for (uint32_t i = 0; i < schema->column_count; i++)
         decoder->fields[i] = (struct type_field){schema->columns[i].name, schema->columns[i].type};
+    decoder->keys = allocate_array(schema->column_count, sizeof(struct json_key));
+    for (uint32_t i = 0; i < schema->column_count; i++) {
+        struct text key;
+        text_init(&key, 8 * SCHEMA_NAME_BYTES_MAX);
+        text_append_json(&key, schema->columns[i].name, strlen(schema->columns[i].name));
+        text_append_char(&key, ':');
+        decoder->keys[i] = (struct json_key){.size = (uint32_t)key.size, .text = key.bytes};
+    }
     text_init(&decoder->string, (size_t)UINT32_MAX / 4);
     text_init(&decoder->bytes, (size_t)UINT32_MAX / 4);
     return STATUS_OK;
@@ -682,6 +785,9 @@ enum status json_decoder_open(void *self, const struct operator_spec *spec,
 void json_decoder_close(void *self)
 {
     struct json_decoder *decoder = self;
+    for (uint32_t i = 0; decoder->keys != NULL && i < decoder->schema->column_count; i++)
+        free(decoder->keys[i].text);
+    free(decoder->keys);
     schema_unref(decoder->schema);
     free(decoder->fields);
     text_done(&decoder->string);

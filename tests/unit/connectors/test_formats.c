@@ -163,10 +163,12 @@ START_TEST(json_reads_any_order_and_ignores_unknown_fields)
         " { \"x\" : -2e3 , \"ok\":false, \"u\":{\"v\":[1,\"}\",null]}, \"name\":null,\"id\":-1 } \n"
         "\n"
         "{\"id\":1,\"id\":2,\"name\":\"x\",\"name\":\"\\u00e9\\ud83d\\ude00\\n\\\"\"}\n"
+        "{\"id\":1,\"name\":\"a\",\"id\":3,\"name\":\"b\",\"ok\":true,\"ok\":false}\n"
         "{\"name\":\"caf\xC3\xA9 and a long string\",\"id\":0}",
         "+I[9223372036854775807, a, TRUE, 1.5]\n"
         "+I[-1, null, FALSE, -2000.0]\n"
         "+I[2, \xC3\xA9\xF0\x9F\x98\x80\n\", null, null]\n"
+        "+I[3, b, FALSE, null]\n"
         "+I[0, caf\xC3\xA9 and a long string, null, null]\n");
 }
 END_TEST
