@@ -41,7 +41,7 @@ struct function {
 struct function_family {
     const char *title; /* "Strings" */
     const struct function *functions;
-    size_t count;
+    const size_t *count;
 };
 
 const struct function_family *function_families(size_t *ret_count);

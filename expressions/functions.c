@@ -12,23 +12,23 @@ const struct function_family *function_families(size_t *ret_count)
 {
 #define FAMILY(title, name)                                                                        \
     {                                                                                              \
-        title, functions_##name, 0                                                                 \
+        title, functions_##name, &functions_##name##_count                                         \
     }
-    static struct function_family families[] = {
+    static const struct function_family families[] = {
         FAMILY("Logic and conditions", logic),
         FAMILY("Comparison", comparison),
         FAMILY("Arithmetic", arithmetic),
+        FAMILY("Numbers", number),
+        FAMILY("Strings", text),
+        FAMILY("Searching in strings", search),
+        FAMILY("Regular expressions", regexp),
         FAMILY("Splitting", split),
+        FAMILY("Arrays, maps and rows", collection),
+        FAMILY("Time", time),
+        FAMILY("Time from and to text", time_text),
+        FAMILY("JSON", json),
     };
-    const size_t counts[] = {
-        functions_logic_count,
-        functions_comparison_count,
-        functions_arithmetic_count,
-        functions_split_count,
-    };
-    for (size_t i = 0; i < sizeof(counts) / sizeof(counts[0]); i++)
-        __atomic_store_n(&families[i].count, counts[i], __ATOMIC_RELAXED);
-    *ret_count = sizeof(counts) / sizeof(counts[0]);
+    *ret_count = sizeof(families) / sizeof(families[0]);
     return families;
 }
 
@@ -174,7 +174,7 @@ static bool fail_unknown_function(struct binder *binder, const struct node *node
     size_t family_count;
     const struct function_family *families = function_families(&family_count);
     for (size_t f = 0; f < family_count; f++) {
-        for (size_t i = 0; i < families[f].count && count < 1024; i++) {
+        for (size_t i = 0; i < *families[f].count && count < 1024; i++) {
             if (isalpha((unsigned char)families[f].functions[i].name[0]))
                 names[count++] = families[f].functions[i].name;
         }
@@ -207,7 +207,7 @@ bool bind_call(struct binder *binder, struct node *node)
     size_t family_count;
     const struct function_family *families = function_families(&family_count);
     for (size_t f = 0; f < family_count; f++) {
-        for (size_t i = 0; i < families[f].count; i++) {
+        for (size_t i = 0; i < *families[f].count; i++) {
             const struct function *function = &families[f].functions[i];
             if (strcmp(function->name, node->name) != 0 || (function->flags & FUNCTION_SYNTAX) != 0)
                 continue;
