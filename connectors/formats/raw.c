@@ -120,7 +120,7 @@ const struct format format_raw = {
     .help = "One column of type STRING or BYTES: each line is a row.",
     .options = options,
     .file_extension = "txt",
-    .decoder = {sizeof(struct raw), raw_open, raw_decode, raw_close},
+    .decoder = {sizeof(struct raw), raw_open, raw_decode, raw_close, NULL},
     .encoder = {sizeof(struct raw), raw_open, raw_encode, raw_close},
     .check_schema = check_schema,
 };
