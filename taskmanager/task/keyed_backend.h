@@ -26,7 +26,8 @@ struct keyed_snapshot {
 
 struct keyed_backend_ops {
     /* Keyed state of one operator, owned by the backend; before the operator's open. */
-    struct keyed_state *(*operator_state)(struct keyed_backend *backend, const char *uid);
+    enum status (*operator_state)(struct keyed_backend *backend, const char *uid,
+                                  struct keyed_state **ret_keyed, struct error *err);
     /* Fixes the state as it is now (microseconds). One at a time: abort the old one first. */
     enum status (*begin_snapshot)(struct keyed_backend *backend, const struct barrier *barrier,
                                   struct error *err);

@@ -365,7 +365,7 @@ struct snapshot_reader task_restored_entries(const struct task *task, const char
 static enum status open_operator(struct task *task, struct chain_operator *op, struct error *err)
 {
     if (task->keyed != NULL && (op->ops->traits & OPERATOR_KEYED) != 0)
-        op->env.keyed = task->keyed->ops->operator_state(task->keyed, op->env.spec->uid);
+        TRY(task->keyed->ops->operator_state(task->keyed, op->env.spec->uid, &op->env.keyed, err));
     op->is_open = true;
     TRY(op->ops->open(op->self, &op->env, err));
     if (task->deployment->restore.value == 0 || op->ops->restore == NULL)

@@ -1,12 +1,17 @@
 /* Whole jobs through the task runtime: in one process, and in two over both transports. */
 #include "common/base/allocate.h"
+#include "common/base/random.h"
+#include "common/io/frame.h"
 #include "common/io/transport_memory.h"
 #include "taskmanager/task_runtime.h"
 #include "tests/kit/task_kit.h"
 
+#include <arpa/inet.h>
 #include <check.h>
+#include <netinet/in.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #define NODES_MAX 2
@@ -362,9 +367,101 @@ START_TEST(bad_deployments_are_refused)
 }
 END_TEST
 
+/* One source's barrier is withheld: nothing behind the other's is read, and an abort releases. */
+START_TEST(alignment_holds_and_abort_releases)
+{
+    struct cluster cluster;
+    start_two(&cluster, true);
+    deploy(&cluster, count_job(2, 2, "100000000"));
+    struct kit_events *events = &cluster.events;
+    ck_assert(kit_wait(events, &events->phases[TASK_PHASE_RUNNING], cluster.task_count, WAIT_MS));
+    const struct barrier barrier = {.id = {1}};
+    task_runtime_trigger(cluster.runtimes[0], kit_attempt(0, 0), &barrier);
+    ck_assert(kit_wait(events, &events->acknowledged[1], 1, WAIT_MS));
+    usleep(300000);
+    /* Source 0 is stuck behind its barrier, source 1 runs on, memory stays as it is. */
+    struct task_status_line lines[8];
+    uint64_t rows[2][2] = {{0}};
+    for (int look = 0; look < 2; look++) {
+        for (uint32_t node = 0; node < 2; node++) {
+            const uint32_t count = task_runtime_read(cluster.runtimes[node], lines, 8);
+            for (uint32_t i = 0; i < count; i++) {
+                if (lines[i].attempt.value == kit_attempt(0, node).value)
+                    rows[look][node] = lines[i].counters.rows_in;
+            }
+            ck_assert_uint_lt(memory_used(&cluster.exchange[node]), 10 << 20);
+        }
+        usleep(300000);
+    }
+    ck_assert_uint_eq(rows[0][0], rows[1][0]);
+    ck_assert_uint_lt(rows[0][1], rows[1][1]);
+    ck_assert_uint_eq(events->acknowledged[1], 1);
+    send_all(&cluster, abort_checkpoint, 1);
+    uint64_t after = rows[1][0];
+    for (int i = 0; i < 200 && after < rows[1][0] + 20000; i++) {
+        usleep(20000);
+        const uint32_t count = task_runtime_read(cluster.runtimes[0], lines, 8);
+        for (uint32_t j = 0; j < count; j++) {
+            if (lines[j].attempt.value == kit_attempt(0, 0).value)
+                after = lines[j].counters.rows_in;
+        }
+    }
+    ck_assert_uint_ge(after, rows[1][0] + 20000);
+    send_all(&cluster, trigger, 2);
+    ck_assert(kit_wait(events, &events->acknowledged[2], cluster.task_count, WAIT_MS));
+    ck_assert_uint_eq(events->acknowledged[1], 1);
+    send_all(&cluster, cancel, 0);
+    ck_assert(kit_wait(events, &events->phases[TASK_PHASE_CANCELED], cluster.task_count, WAIT_MS));
+    stop_cluster(&cluster);
+}
+END_TEST
+
+/* Strangers at the data port: random bytes, wrong frames; the job does not notice. */
+START_TEST(strangers_harm_nobody)
+{
+    struct cluster cluster;
+    start_two(&cluster, false);
+    deploy(&cluster, count_job(2, 2, "400000"));
+    struct random random;
+    random_init(&random, 1);
+    for (int i = 0; i < 60; i++) {
+        const char *address = cluster.nodes[i % 2].address;
+        struct sockaddr_in to = {
+            .sin_family = AF_INET,
+            .sin_port = htons((uint16_t)atoi(strrchr(address, ':') + 1)),
+            .sin_addr = {htonl(INADDR_LOOPBACK)},
+        };
+        const int fd = socket(AF_INET, SOCK_STREAM, 0);
+        ck_assert_int_eq(connect(fd, (struct sockaddr *)&to, sizeof(to)), 0);
+        char bytes[2000];
+        const size_t size = random_below(&random, sizeof(bytes));
+        for (size_t j = 0; j < size; j++)
+            bytes[j] = (char)random_next(&random);
+        if (i % 3 == 0) { /* a right frame of the wrong kind, or a HELLO of another version */
+            struct buffer *payload = buffer_create(NULL, 64);
+            payload->size = 64;
+            memset(payload->bytes, 9, 64);
+            memcpy(payload->bytes, "MSDX", 4);
+            const struct frame frame = {.kind = i % 2 == 0 ? 1 : 3, .payload = payload};
+            frame_encode_header(&frame, (uint8_t *)bytes);
+            memcpy(bytes + FRAME_HEADER_BYTES, payload->bytes, 64);
+            buffer_unref(payload);
+        }
+        (void)!write(fd, bytes, size < 80 ? 80 : size);
+        close(fd);
+    }
+    struct kit_events *events = &cluster.events;
+    ck_assert_msg(kit_wait(events, &events->drained, cluster.task_count, WAIT_MS), "%s",
+                  events->error.message);
+    check_counts(2, 400000);
+    send_all(&cluster, finish, 0);
+    ck_assert(kit_wait(events, &events->phases[TASK_PHASE_FINISHED], cluster.task_count, WAIT_MS));
+    stop_cluster(&cluster);
+}
+END_TEST
+
 int main(void)
 {
-    (void)abort_checkpoint;
     Suite *suite = suite_create("task_runtime");
     TCase *jobs = tcase_create("jobs");
     tcase_set_timeout(jobs, 60);
@@ -374,6 +471,8 @@ int main(void)
     tcase_add_loop_test(jobs, stalled_consumer_slows_the_source, 0, 2);
     tcase_add_loop_test(jobs, checkpoint_and_restore, 0, 2);
     tcase_add_test(jobs, broken_connection_fails_the_tasks);
+    tcase_add_test(jobs, alignment_holds_and_abort_releases);
+    tcase_add_test(jobs, strangers_harm_nobody);
     suite_add_tcase(suite, jobs);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
