@@ -102,6 +102,7 @@ static enum status register_states(struct aggregate *aggregate, struct error *er
         .ttl_ms = ttl_ms,
     };
     TRY(env->keyed->ops->register_state(env->keyed, &descriptor, &aggregate->state, err));
+    keyed_output_use_marks(&aggregate->output, &aggregate->state->layout);
     aggregate_parts_place(&aggregate->parts, aggregate->state->layout.offsets, aggregate->state);
     aggregate->distincts =
         allocate_array(aggregate->parts.count + 1, sizeof(*aggregate->distincts));

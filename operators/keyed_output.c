@@ -7,6 +7,7 @@
 #include "common/data/value_text.h"
 
 #define SCAN_ENTRIES 1024
+#define MARK_BIT     0x80
 
 enum status emit_mode_of(const struct operator_spec *spec, enum emit_mode *ret_mode,
                          struct error *err)
@@ -139,6 +140,48 @@ static void write_values(struct keyed_output *output, const uint32_t *positions)
     }
 }
 
+void keyed_output_use_marks(struct keyed_output *output, const struct value_layout *layout)
+{
+    output->has_marks = layout->field_count % 8 != 0;
+    output->mark_byte = layout->field_count / 8;
+}
+
+static void find_distinct(struct keyed_output *output, void *const *slots, const uint32_t *rows,
+                          const uint8_t *fresh, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        bool is_first;
+        const uint32_t index = slot_set_add(&output->set, slots[i], &is_first);
+        if (is_first) {
+            output->positions[index] = rows[i];
+            output->is_new[index] = fresh[i] != 0;
+        }
+    }
+}
+
+/* Without a branch on whether a key was seen, which no predictor can know: every entry is written
+ * behind the distinct ones and counted only if its slot had no mark. */
+static void find_distinct_by_marks(struct keyed_output *output, void *const *slots,
+                                   const uint32_t *rows, const uint8_t *fresh, uint32_t count)
+{
+    const uint32_t byte = output->mark_byte;
+    void **distinct = output->set.slots;
+    uint32_t *positions = output->positions;
+    bool *is_new = output->is_new;
+    uint32_t found = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        uint8_t *mark = (uint8_t *)slots[i] + byte;
+        distinct[found] = slots[i];
+        positions[found] = rows[i];
+        is_new[found] = fresh[i] != 0;
+        found += (*mark & MARK_BIT) == 0;
+        *mark |= MARK_BIT;
+    }
+    for (uint32_t i = 0; i < found; i++)
+        *((uint8_t *)distinct[i] + byte) &= (uint8_t)~MARK_BIT;
+    output->set.count = found;
+}
+
 void keyed_output_before(struct keyed_output *output, void *const *slots, const uint32_t *rows,
                          const uint8_t *fresh, uint32_t count)
 {
@@ -150,14 +193,10 @@ void keyed_output_before(struct keyed_output *output, void *const *slots, const 
         return;
     }
     slot_set_start(&output->set, count);
-    for (uint32_t i = 0; i < count; i++) {
-        bool is_first;
-        const uint32_t index = slot_set_add(&output->set, slots[i], &is_first);
-        if (is_first) {
-            output->positions[index] = rows[i];
-            output->is_new[index] = fresh[i] != 0;
-        }
-    }
+    if (output->has_marks)
+        find_distinct_by_marks(output, slots, rows, fresh, count);
+    else
+        find_distinct(output, slots, rows, fresh, count);
     if (output->mode != EMIT_CHANGELOG)
         return;
     for (uint32_t i = 0; i < output->set.count; i++)

@@ -48,6 +48,8 @@ struct keyed_output {
     void (*write)(void *context, uint32_t column, void *const *slots, const uint32_t *positions,
                   uint32_t count, struct aggregate_results *results);
     bool (*is_gone)(void *context, void *slot); /* has the group no rows any more? NULL: never */
+    bool has_marks;                             /* slots have a spare bit */
+    uint32_t mark_byte;
     /* The batch at work. */
     struct aggregate_results *results; /* per output column */
     struct slot_set set;               /* distinct slots of the run */
@@ -72,6 +74,9 @@ struct keyed_output {
 enum status keyed_output_open(struct keyed_output *output, const struct operator_spec *spec,
                               enum emit_mode mode, struct error *err) MUST_CHECK;
 void keyed_output_close(struct keyed_output *output);
+/* Lets distinct slots be found by marking them in a spare bit of their NULL bitmap, if there is
+ * one; the marks are gone before the state is asked for anything. */
+void keyed_output_use_marks(struct keyed_output *output, const struct value_layout *layout);
 
 void keyed_output_begin(struct keyed_output *output, const struct batch *in);
 /* NULL unless the mode is each. */

@@ -173,6 +173,7 @@ static enum status reduce_open(void *self, struct operator_env *env, struct erro
         .ttl_ms = ttl_ms,
     };
     TRY(env->keyed->ops->register_state(env->keyed, &descriptor, &reduce->state, err));
+    keyed_output_use_marks(&reduce->output, &reduce->state->layout);
     for (uint32_t i = 0; i < reduce->column_count; i++) {
         struct accumulator *kept = &reduce->columns[i].kept;
         kept->state = reduce->state;
