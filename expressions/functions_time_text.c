@@ -30,6 +30,8 @@ static bool row_pattern(const struct call *call, uint32_t i, uint32_t row, struc
 /* A constant pattern is checked at submit. */
 static bool bind_pattern(struct binder *binder, struct node *node, uint32_t i)
 {
+    if (binder->expression->keeps_literals_wide)
+        return true;
     struct slice pattern;
     pattern.bytes = bind_literal_string(node, i, &pattern.size);
     const char *problem = pattern.bytes == NULL ? NULL : time_pattern_check(pattern);
