@@ -21,42 +21,62 @@ static struct state_table *table_of(struct state *state)
     return (struct state_table *)state;
 }
 
+static inline uint64_t access_hash(const struct access *access, uint32_t i)
+{
+    const uint64_t hash = access->keys->hashes[access->first + i];
+    return access->subkeys == NULL ? hash
+                                   : entry_hash(hash, access->subkeys->hashes[access->first + i]);
+}
+
 static inline struct entry_key access_key(const struct access *access, uint32_t i)
 {
     const uint32_t row = access->first + i;
     struct entry_key key = {
         .key = access->keys->bytes[row],
         .key_size = access->keys->sizes[row],
-        .hash = access->keys->hashes[row],
+        .hash = access_hash(access, i),
     };
     if (access->subkeys != NULL) {
         key.subkey = access->subkeys->bytes[row];
         key.subkey_size = access->subkeys->sizes[row];
-        key.hash = entry_hash(key.hash, access->subkeys->hashes[row]);
     }
     return key;
 }
 
-/* First tag match of each key of a group: the entry it most likely is, NULL if none. */
-static inline void group_candidates(const struct access *access, uint32_t at, uint32_t count,
-                                    struct entry_key keys[static GROUP_KEYS],
-                                    struct entry *candidates[static GROUP_KEYS])
+static inline const struct entry_chunk *home_chunk(const struct entry_table *table, uint64_t hash)
+{
+    const struct entry_segment *segment = table_segment(table, hash);
+    return &segment->chunks[chunk_index(segment, hash)];
+}
+
+static inline uint32_t group_end(const struct access *access, uint32_t at)
+{
+    return access->count - at < GROUP_KEYS ? access->count : at + GROUP_KEYS;
+}
+
+/* The three steps of the pipeline: while the entries of one group are compared, those of the next
+ * are on their way to the processor, and the chunks of the one after it. */
+static inline void group_prefetch(const struct access *access, uint32_t at)
+{
+    for (uint32_t i = at; i < group_end(access, at); i++)
+        __builtin_prefetch(home_chunk(&access->table->table, access_hash(access, i)));
+}
+
+/* First tag match of each key: the entry it most likely is, NULL if none. */
+static inline void group_match(const struct access *access, uint32_t at,
+                               struct entry *candidates[static GROUP_KEYS])
 {
     const struct entry_table *table = &access->table->table;
-    const struct entry_chunk *chunks[GROUP_KEYS];
-    for (uint32_t i = 0; i < count; i++) {
-        keys[i] = access_key(access, at + i);
-        const struct entry_segment *segment = table_segment(table, keys[i].hash);
-        chunks[i] = &segment->chunks[chunk_index(segment, keys[i].hash)];
-        __builtin_prefetch(chunks[i]);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        const uint32_t match = chunk_match(chunks[i], chunk_tag(keys[i].hash));
-        candidates[i] = NULL;
+    for (uint32_t i = at; i < group_end(access, at); i++) {
+        const uint64_t hash = access_hash(access, i);
+        const struct entry_chunk *chunk = home_chunk(table, hash);
+        const uint32_t match = chunk_match(chunk, chunk_tag(hash));
+        struct entry *candidate = NULL;
         if (match != 0) {
-            candidates[i] = arena_cell(table->arena, chunks[i]->refs[__builtin_ctz(match)]);
-            __builtin_prefetch(candidates[i], 1);
+            candidate = arena_cell(table->arena, chunk->refs[__builtin_ctz(match)]);
+            __builtin_prefetch(candidate, 1);
         }
+        candidates[i - at] = candidate;
     }
 }
 
@@ -121,25 +141,6 @@ static void give_absent(struct access *access, uint32_t i, const struct entry_ke
         access->slots[i] = NULL;
 }
 
-/* Everything is in the table. */
-static void access_resident(struct access *access)
-{
-    const struct entry_table *table = &access->table->table;
-    for (uint32_t at = 0; at < access->count; at += GROUP_KEYS) {
-        const uint32_t count = access->count - at < GROUP_KEYS ? access->count - at : GROUP_KEYS;
-        struct entry_key keys[GROUP_KEYS];
-        struct entry *candidates[GROUP_KEYS];
-        group_candidates(access, at, count, keys, candidates);
-        for (uint32_t i = 0; i < count; i++) {
-            struct entry *entry = confirm(table, &keys[i], candidates[i]);
-            if (__builtin_expect(entry != NULL, 1))
-                give(access, at + i, entry);
-            else
-                give_absent(access, at + i, &keys[i]);
-        }
-    }
-}
-
 /* ---- misses ---- */
 
 struct misses {
@@ -147,6 +148,42 @@ struct misses {
     uint32_t rows[MISS_COUNT_MAX];
     uint32_t count;
 };
+
+/* True if there is no room for another one. */
+static bool note_miss(struct misses *misses, uint32_t row)
+{
+    misses->rows[misses->count++] = row;
+    return misses->count == MISS_COUNT_MAX;
+}
+
+/* Gives what is in the table. The rest is new where the database is known to be empty, else noted;
+ * the call ends with the row of the last miss that one look into the database can answer. */
+static void access_table(struct access *access, struct misses *misses)
+{
+    const struct entry_table *table = &access->table->table;
+    struct entry *candidates[2][GROUP_KEYS];
+    group_prefetch(access, 0);
+    if (access->count > GROUP_KEYS)
+        group_prefetch(access, GROUP_KEYS);
+    group_match(access, 0, candidates[0]);
+    for (uint32_t at = 0; at < access->count; at += GROUP_KEYS) {
+        const uint32_t turn = at / GROUP_KEYS % 2;
+        if (access->count - at > 2 * GROUP_KEYS)
+            group_prefetch(access, at + 2 * GROUP_KEYS);
+        if (access->count - at > GROUP_KEYS)
+            group_match(access, at + GROUP_KEYS, candidates[1 - turn]);
+        for (uint32_t i = at; i < group_end(access, at); i++) {
+            const struct entry_key key = access_key(access, i);
+            struct entry *entry = confirm(table, &key, candidates[turn][i - at]);
+            if (__builtin_expect(entry != NULL, 1))
+                give(access, i, entry);
+            else if (!access->table->has_stored)
+                give_absent(access, i, &key);
+            else if (note_miss(misses, i))
+                access->count = i + 1;
+        }
+    }
+}
 
 static enum status load_found(void *context, size_t index, const char *value, size_t size,
                               struct error *err)
@@ -181,31 +218,21 @@ static enum status fetch(struct misses *misses, struct error *err)
                               load_found, misses, err);
 }
 
-/* Looks up to MISS_COUNT_MAX absent keys up in the database and shortens the call to what can be
- * answered. */
-static enum status access_stored(struct access *access, struct error *err)
+/* Answers the misses: one look into the database for all of them. */
+static enum status access_misses(struct misses *misses, struct error *err)
 {
-    const struct entry_table *table = &access->table->table;
-    struct misses misses = {.access = access};
-    uint32_t done = 0;
-    for (; done < access->count && misses.count < MISS_COUNT_MAX; done += GROUP_KEYS) {
-        const uint32_t left = access->count - done;
-        const uint32_t count = left < GROUP_KEYS ? left : GROUP_KEYS;
-        struct entry_key keys[GROUP_KEYS];
-        struct entry *candidates[GROUP_KEYS];
-        group_candidates(access, done, count, keys, candidates);
-        for (uint32_t i = 0; i < count && misses.count < MISS_COUNT_MAX; i++) {
-            if (confirm(table, &keys[i], candidates[i]) == NULL)
-                misses.rows[misses.count++] = done + i;
-        }
+    struct access *access = misses->access;
+    if (misses->count == 0)
+        return STATUS_OK;
+    TRY(fetch(misses, err));
+    for (uint32_t i = 0; i < misses->count; i++) {
+        const struct entry_key key = access_key(access, misses->rows[i]);
+        struct entry *entry = entry_table_find(&access->table->table, &key);
+        if (entry != NULL)
+            give(access, misses->rows[i], entry);
+        else
+            give_absent(access, misses->rows[i], &key);
     }
-    if (misses.count == MISS_COUNT_MAX)
-        access->count = misses.rows[MISS_COUNT_MAX - 1] + 1;
-    access->table->backend->cache_hits += access->count - misses.count;
-    access->table->backend->cache_misses += misses.count;
-    if (misses.count > 0)
-        TRY(fetch(&misses, err));
-    access_resident(access);
     return STATUS_OK;
 }
 
@@ -221,15 +248,17 @@ static enum step access_rows(struct access *access, uint32_t *ret_count, struct 
     access->count = access->keys->count - access->first;
     if (table->codec.has_ttl)
         access->wall_ms = clock_wall_ms(backend->config.clock);
-    if (!table->has_stored) {
-        /* What one call can add is bounded, so that the budget holds. */
-        if (access->count > BATCH_ROWS_MAX)
-            access->count = BATCH_ROWS_MAX;
-        backend->cache_hits += access->count;
-        access_resident(access);
-    } else if (access_stored(access, err) != STATUS_OK) {
+    /* What one call can add is bounded, so that the budget holds. */
+    if (access->count > BATCH_ROWS_MAX)
+        access->count = BATCH_ROWS_MAX;
+    struct misses misses;
+    misses.access = access;
+    misses.count = 0;
+    access_table(access, &misses);
+    backend->cache_hits += access->count - misses.count;
+    backend->cache_misses += misses.count;
+    if (access_misses(&misses, err) != STATUS_OK)
         return STEP_FAILED;
-    }
     *ret_count = access->count;
     return STEP_DONE;
 }

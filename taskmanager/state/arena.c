@@ -75,11 +75,11 @@ static void add_slab(struct arena *arena, char *memory)
     arena->unused = slab;
 }
 
-/* A region as large as a quarter of what there is, within limits; the first ones stay small. */
+/* A region as large as half of what there is, within limits; the first ones stay small. */
 static void map_region(struct arena *arena)
 {
     size_t size = REGION_MIN_BYTES;
-    while (size < REGION_MAX_BYTES && size * 4 <= arena->mapped_bytes)
+    while (size < REGION_MAX_BYTES && size * 2 <= arena->mapped_bytes)
         size *= 2;
     const size_t alignment = size >= HUGE_PAGE_BYTES ? HUGE_PAGE_BYTES : ARENA_SLAB_SIZE_BYTES;
     char *mapping = map_memory(size + alignment);

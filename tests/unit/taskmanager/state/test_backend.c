@@ -366,7 +366,7 @@ static void check_random(enum state_backend_kind kind, uint64_t seed)
     uint64_t completed = 0;
     bool is_running = false;
     struct state_snapshot snapshot = {0};
-    for (int i = 0; i < 400; i++) {
+    for (int i = 0; i < 250; i++) {
         const uint64_t dice = random_below(&random_state, 40);
         if (dice < 22)
             do_update(state, dice < 8 ? 100 : KEY_COUNT);
@@ -425,8 +425,8 @@ int main(void)
     TCase *tests = tcase_create("model");
     tcase_set_timeout(tests, 60);
     tcase_add_checked_fixture(tests, setup, teardown);
-    tcase_add_loop_test(tests, random_batches_in_memory, 0, 3);
-    tcase_add_loop_test(tests, random_batches_in_rocksdb, 0, 3);
+    tcase_add_loop_test(tests, random_batches_in_memory, 0, 2);
+    tcase_add_loop_test(tests, random_batches_in_rocksdb, 0, 2);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
