@@ -37,6 +37,10 @@ struct file_store_ops {
     /* Copies out to a new local file and checks size and CRC-32C: STATUS_CORRUPT names both. */
     enum status (*download)(struct file_store *store, const char *path, const char *local_path,
                             uint32_t crc32c, uint64_t size, struct error *err);
+    /* Copies an object to a new path of the same store, without reading it into memory. An object
+     * that is there already is replaced. */
+    enum status (*copy)(struct file_store *store, const char *from, const char *to,
+                        struct error *err);
     enum status (*remove)(struct file_store *store, const char *path, struct error *err);
     /* Removes a directory with everything below; a missing one is no error. */
     enum status (*remove_tree)(struct file_store *store, const char *path, struct error *err);
