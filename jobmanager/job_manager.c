@@ -1,0 +1,607 @@
+/* The JobManager put together: see job_manager.h. */
+#include "jobmanager/job_manager.h"
+
+#include "common/base/allocate.h"
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
+#include "common/graph/job_graph_codec.h"
+#include "common/io/event_loop.h"
+#include "common/io/file_store.h"
+#include "common/rpc/rpc_link.h"
+#include "jobmanager/directories.h"
+#include "jobmanager/discovery.h"
+#include "jobmanager/leader_lock.h"
+#include "jobmanager/rest/rest.h"
+#include "jobmanager/storage.h"
+
+#include <pthread.h>
+#include <string.h>
+#include <unistd.h>
+
+#define CONNECTIONS_MAX 4096
+
+/* A TaskManager's connection. Known to the loop's thread only, but for `id`. */
+struct peer {
+    struct peer *next;
+    struct job_manager *manager;
+    uint64_t id;
+    struct rpc_link *link; /* a reference */
+};
+
+struct job_manager {
+    struct job_manager_config config;
+    struct directories directories;
+    struct leader_lock *lock;
+    struct file_store *job_store;
+    struct file_store *checkpoint_store;
+    struct event_loop *loop;
+    pthread_t loop_thread;
+    bool has_loop_thread;
+    struct core *core;
+    struct core_output output;
+    struct storage *storage;
+    struct discovery *discovery;
+    struct rpc_server *rpc_server;
+    char *rpc_address;
+    struct rest *rest;
+    struct peer *peers;
+    size_t peer_count;
+    _Atomic uint64_t next_connection;
+    bool is_fatal;
+};
+
+const struct job_manager_config *job_manager_config_of(const struct job_manager *manager)
+{
+    return &manager->config;
+}
+
+const char *job_manager_checkpoint_directory(const struct job_manager *manager)
+{
+    return manager->directories.checkpoints;
+}
+
+const char *job_manager_rpc_address(const struct job_manager *manager)
+{
+    return manager->rpc_address;
+}
+
+uint16_t job_manager_rest_port(const struct job_manager *manager)
+{
+    return manager->rest != NULL ? rest_port(manager->rest) : 0;
+}
+
+/* ---- actions of the core ---- */
+
+static struct peer *find_peer(const struct job_manager *manager, uint64_t id)
+{
+    struct peer *peer = manager->peers;
+    while (peer != NULL && peer->id != id)
+        peer = peer->next;
+    return peer;
+}
+
+static void forget_peer(struct job_manager *manager, struct peer *peer)
+{
+    struct peer **slot = &manager->peers;
+    while (*slot != peer)
+        slot = &(*slot)->next;
+    *slot = peer->next;
+    manager->peer_count--;
+    rpc_link_unref(peer->link);
+    free(peer);
+}
+
+/* The waiting half of a submit or cancel. */
+struct waiting_reply {
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool is_answered;
+    enum status code;
+    struct error *err;
+    /* The request. */
+    struct job_manager *manager;
+    struct job_id job;
+    struct job_graph *graph;
+    const char *restore_path;
+    const char *metadata;
+    size_t metadata_size;
+    snapshot_reader_fn read;
+    void *context;
+};
+
+static void answer(struct waiting_reply *waiting, enum status code, const char *message)
+{
+    (void)pthread_mutex_lock(&waiting->lock);
+    waiting->code = code == STATUS_OK
+                        ? code
+                        : error_set(waiting->err, code, "%s", message != NULL ? message : "");
+    waiting->is_answered = true;
+    (void)pthread_cond_signal(&waiting->wake);
+    (void)pthread_mutex_unlock(&waiting->lock);
+}
+
+static void start_discovery(struct job_manager *manager, const struct core_action *action)
+{
+    /* The core's graph may end before the enumerator does: it gets its own. */
+    struct text bytes;
+    text_init(&bytes, JOB_GRAPH_BYTES_MAX);
+    job_graph_encode(action->discover.graph, &bytes);
+    struct job_graph *graph = NULL;
+    struct error err;
+    CHECK(job_graph_decode(bytes.bytes, bytes.size, &graph, &err) == STATUS_OK);
+    text_done(&bytes);
+    discovery_start(manager->discovery, action->discover.job, action->discover.operator_index,
+                    action->discover.enumerator, graph);
+}
+
+static void fail(struct job_manager *manager, const char *reason)
+{
+    if (manager->is_fatal)
+        return;
+    manager->is_fatal = true;
+    log_event(LOG_ERROR, "fatal", "reason", reason, NULL);
+    manager->config.on_fatal(manager->config.context, reason);
+}
+
+static void close_peer(struct job_manager *manager, const struct core_action *action)
+{
+    struct peer *peer = find_peer(manager, action->connection);
+    if (peer != NULL)
+        rpc_link_close(peer->link, action->close.reason);
+}
+
+static void execute(struct job_manager *manager, struct core_action *action)
+{
+    struct peer *peer = NULL;
+    switch (action->kind) {
+    case CORE_SEND:
+        peer = find_peer(manager, action->connection);
+        if (peer != NULL)
+            rpc_link_send(peer->link, action->message);
+        break;
+    case CORE_CLOSE:
+        close_peer(manager, action);
+        break;
+    case CORE_STORAGE:
+        storage_submit(manager->storage, &action->storage);
+        break;
+    case CORE_DISCOVER_START:
+        start_discovery(manager, action);
+        break;
+    case CORE_DISCOVER_STOP:
+        discovery_stop(manager->discovery, action->discover.enumerator);
+        break;
+    case CORE_REPLY:
+        answer((struct waiting_reply *)(uintptr_t)action->reply.token, action->reply.code,
+               action->reply.message);
+        break;
+    case CORE_LOG:
+        log_event(action->log.level, action->log.event, "job", action->log.job, "text",
+                  action->log.text, NULL);
+        break;
+    case CORE_FATAL:
+        fail(manager, action->fatal.message);
+        break;
+    }
+}
+
+static void step(struct job_manager *manager, const struct core_event *event)
+{
+    const struct clock *clock = clock_system();
+    core_step(manager->core, event, clock_now_ms(clock), clock_wall_ms(clock), &manager->output);
+    for (size_t i = 0; i < manager->output.count; i++)
+        execute(manager, &manager->output.actions[i]);
+    core_output_clear(&manager->output);
+}
+
+static int64_t on_tick(void *context, int64_t now_us)
+{
+    struct job_manager *manager = context;
+    if (manager->output.next_tick_ms != CORE_NEVER &&
+        now_us / 1000 >= manager->output.next_tick_ms) {
+        const struct core_event event = {.kind = CORE_EVENT_TICK};
+        step(manager, &event);
+    }
+    const int64_t next_ms = manager->output.next_tick_ms;
+    return next_ms == CORE_NEVER ? EVENT_LOOP_NO_DEADLINE : next_ms * 1000;
+}
+
+/* ---- what other threads post ---- */
+
+struct peer_event {
+    struct job_manager *manager;
+    uint64_t connection;
+    struct rpc_link *link; /* a reference; of an opened connection */
+    struct message *message;
+    char *text; /* remote host or reason */
+};
+
+static void peer_event_done(struct peer_event *posted)
+{
+    rpc_link_unref(posted->link);
+    message_destroy(posted->message);
+    free(posted->text);
+    free(posted);
+}
+
+static void handle_opened(void *argument)
+{
+    struct peer_event *posted = argument;
+    struct job_manager *manager = posted->manager;
+    if (manager->peer_count == CONNECTIONS_MAX) {
+        rpc_link_close(posted->link, "too many connections");
+        peer_event_done(posted);
+        return;
+    }
+    struct peer *peer = allocate(sizeof(*peer));
+    peer->manager = manager;
+    peer->id = posted->connection;
+    peer->link = take_pointer(&posted->link);
+    peer->next = manager->peers;
+    manager->peers = peer;
+    manager->peer_count++;
+    const struct core_event event = {.kind = CORE_EVENT_OPENED,
+                                     .connection = posted->connection,
+                                     .opened = {.remote_host = posted->text}};
+    step(manager, &event);
+    peer_event_done(posted);
+}
+
+static void handle_message(void *argument)
+{
+    struct peer_event *posted = argument;
+    if (find_peer(posted->manager, posted->connection) != NULL) {
+        const struct core_event event = {.kind = CORE_EVENT_MESSAGE,
+                                         .connection = posted->connection,
+                                         .message = take_pointer(&posted->message)};
+        step(posted->manager, &event);
+    }
+    peer_event_done(posted);
+}
+
+static void handle_closed(void *argument)
+{
+    struct peer_event *posted = argument;
+    struct peer *peer = find_peer(posted->manager, posted->connection);
+    if (peer != NULL) {
+        forget_peer(posted->manager, peer);
+        const struct core_event event = {.kind = CORE_EVENT_CLOSED,
+                                         .connection = posted->connection,
+                                         .closed = {.reason = posted->text}};
+        step(posted->manager, &event);
+    }
+    peer_event_done(posted);
+}
+
+static void post_peer_event(struct job_manager *manager, event_loop_call call,
+                            struct peer_event *posted)
+{
+    if (!event_loop_post(manager->loop, call, posted)) {
+        /* Ending, or flooded: a connection whose events are lost is of no use. */
+        if (posted->link != NULL)
+            rpc_link_close(posted->link, "this JobManager is ending or overloaded");
+        peer_event_done(posted);
+    }
+}
+
+/* The context of a link is its connection. */
+struct incoming {
+    struct job_manager *manager;
+    uint64_t connection;
+};
+
+static struct peer_event *peer_event_create(const struct incoming *incoming)
+{
+    struct peer_event *posted = allocate(sizeof(*posted));
+    posted->manager = incoming->manager;
+    posted->connection = incoming->connection;
+    return posted;
+}
+
+static void on_open(void *context, struct rpc_link *link, const char *local_host,
+                    const char *remote_host)
+{
+    (void)local_host;
+    const struct incoming *incoming = context;
+    struct peer_event *posted = peer_event_create(incoming);
+    posted->link = rpc_link_ref(link);
+    posted->text = copy_text(remote_host);
+    post_peer_event(incoming->manager, handle_opened, posted);
+}
+
+static void on_message(void *context, struct rpc_link *link, struct message *message)
+{
+    const struct incoming *incoming = context;
+    struct peer_event *posted = peer_event_create(incoming);
+    posted->message = message;
+    if (!event_loop_post(incoming->manager->loop, handle_message, posted)) {
+        rpc_link_close(link, "this JobManager is ending or overloaded");
+        peer_event_done(posted);
+    }
+}
+
+static void on_closed(void *context, struct rpc_link *link, const char *reason)
+{
+    struct incoming *incoming = context;
+    struct peer_event *posted = peer_event_create(incoming);
+    posted->text = copy_text(reason);
+    if (!event_loop_post(incoming->manager->loop, handle_closed, posted))
+        peer_event_done(posted);
+    rpc_link_unref(link);
+    free(incoming);
+}
+
+static bool on_accept(void *context, struct rpc_link *link, struct rpc_link_handler *ret_handler)
+{
+    (void)link;
+    struct job_manager *manager = context;
+    struct incoming *incoming = allocate(sizeof(*incoming));
+    incoming->manager = manager;
+    incoming->connection = atomic_fetch_add(&manager->next_connection, 1) + 1;
+    *ret_handler = (struct rpc_link_handler){
+        .context = incoming, .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
+    return true;
+}
+
+struct posted_result {
+    struct job_manager *manager;
+    struct storage_result *storage;
+    struct discovery_result *discovery;
+};
+
+static void handle_storage_done(void *argument)
+{
+    struct posted_result *posted = argument;
+    const struct storage_result *result = posted->storage;
+    const struct core_event event = {
+        .kind = CORE_EVENT_STORAGE_DONE,
+        .storage = {.request = result->request,
+                    .code = result->code,
+                    .message = result->code != STATUS_OK ? result->err.message : NULL,
+                    .objects = result->objects,
+                    .object_count = result->object_count}};
+    step(posted->manager, &event);
+    storage_result_destroy(posted->storage);
+    free(posted);
+}
+
+static void on_storage_done(void *context, struct storage_result *result)
+{
+    struct posted_result *posted = allocate(sizeof(*posted));
+    posted->manager = context;
+    posted->storage = result;
+    if (!event_loop_post(posted->manager->loop, handle_storage_done, posted)) {
+        storage_result_destroy(result);
+        free(posted);
+    }
+}
+
+static void handle_discovered(void *argument)
+{
+    struct posted_result *posted = argument;
+    const struct discovery_result *result = posted->discovery;
+    const struct core_event event = {
+        .kind = CORE_EVENT_DISCOVERED,
+        .discovered = {.job = result->job,
+                       .operator_index = result->operator_index,
+                       .enumerator = result->enumerator,
+                       .code = result->code,
+                       .message = result->code != STATUS_OK ? result->err.message : NULL,
+                       .splits = result->splits,
+                       .is_last = result->is_last}};
+    step(posted->manager, &event);
+    discovery_result_destroy(posted->discovery);
+    free(posted);
+}
+
+static void on_discovered(void *context, struct discovery_result *result)
+{
+    struct posted_result *posted = allocate(sizeof(*posted));
+    posted->manager = context;
+    posted->discovery = result;
+    if (!event_loop_post(posted->manager->loop, handle_discovered, posted)) {
+        discovery_result_destroy(result);
+        free(posted);
+    }
+}
+
+/* ---- calls that wait ---- */
+
+static void waiting_reply_init(struct waiting_reply *waiting, struct job_manager *manager,
+                               struct error *err)
+{
+    *waiting = (struct waiting_reply){.manager = manager, .err = err};
+    CHECK(pthread_mutex_init(&waiting->lock, NULL) == 0);
+    CHECK(pthread_cond_init(&waiting->wake, NULL) == 0);
+}
+
+/* Posts the call and waits for its answer. Every posted call is run, and every submit and cancel
+ * is answered by the core, so the wait ends. */
+static enum status call_and_wait(struct waiting_reply *waiting, event_loop_call call)
+{
+    if (!event_loop_post(waiting->manager->loop, call, waiting))
+        answer(waiting, STATUS_UNAVAILABLE, "this JobManager is ending");
+    (void)pthread_mutex_lock(&waiting->lock);
+    while (!waiting->is_answered)
+        (void)pthread_cond_wait(&waiting->wake, &waiting->lock);
+    (void)pthread_mutex_unlock(&waiting->lock);
+    (void)pthread_cond_destroy(&waiting->wake);
+    (void)pthread_mutex_destroy(&waiting->lock);
+    return waiting->code;
+}
+
+static void handle_submit(void *argument)
+{
+    struct waiting_reply *waiting = argument;
+    const struct core_event event = {.kind = CORE_EVENT_SUBMIT,
+                                     .submit = {.token = (uint64_t)(uintptr_t)waiting,
+                                                .job = waiting->job,
+                                                .graph = waiting->graph,
+                                                .restore_path = waiting->restore_path,
+                                                .restore_metadata = waiting->metadata,
+                                                .restore_metadata_size = waiting->metadata_size}};
+    step(waiting->manager, &event);
+}
+
+static void handle_cancel(void *argument)
+{
+    struct waiting_reply *waiting = argument;
+    const struct core_event event = {
+        .kind = CORE_EVENT_CANCEL,
+        .cancel = {.token = (uint64_t)(uintptr_t)waiting, .job = waiting->job}};
+    step(waiting->manager, &event);
+}
+
+static void handle_read(void *argument)
+{
+    struct waiting_reply *waiting = argument;
+    struct cluster_snapshot snapshot;
+    core_snapshot(waiting->manager->core, &snapshot);
+    waiting->read(waiting->context, &snapshot);
+    cluster_snapshot_done(&snapshot);
+    answer(waiting, STATUS_OK, NULL);
+}
+
+enum status job_manager_cancel(struct job_manager *manager, struct job_id job, struct error *err)
+{
+    struct waiting_reply waiting;
+    waiting_reply_init(&waiting, manager, err);
+    waiting.job = job;
+    return call_and_wait(&waiting, handle_cancel);
+}
+
+bool job_manager_read(struct job_manager *manager, snapshot_reader_fn fn, void *context)
+{
+    struct waiting_reply waiting;
+    waiting_reply_init(&waiting, manager, NULL);
+    waiting.read = fn;
+    waiting.context = context;
+    return call_and_wait(&waiting, handle_read) == STATUS_OK;
+}
+
+static void handle_is_ready(void *argument)
+{
+    struct waiting_reply *waiting = argument;
+    const bool is_ready = core_is_ready(waiting->manager->core);
+    answer(waiting, is_ready ? STATUS_OK : STATUS_UNAVAILABLE, NULL);
+}
+
+bool job_manager_is_ready(struct job_manager *manager)
+{
+    struct waiting_reply waiting;
+    waiting_reply_init(&waiting, manager, NULL);
+    return call_and_wait(&waiting, handle_is_ready) == STATUS_OK;
+}
+
+/* ---- start and stop ---- */
+
+static void *run_loop(void *argument)
+{
+    struct job_manager *manager = argument;
+    const struct core_event event = {.kind = CORE_EVENT_START};
+    step(manager, &event);
+    event_loop_run(manager->loop);
+    return NULL;
+}
+
+static enum status open_stores(struct job_manager *manager, uint64_t *ret_epoch, struct error *err)
+{
+    const struct config *config = manager->config.config;
+    TRY(directories_prepare(config, &manager->directories, err));
+    TRY(file_store_local_create(manager->directories.checkpoints, &manager->checkpoint_store, err));
+    if (manager->directories.job_store == NULL) {
+        /* Nothing is kept over a restart: the epoch only has to differ from the last one. */
+        *ret_epoch = (uint64_t)clock_wall_ms(clock_system());
+        return file_store_memory_create(&manager->job_store, err);
+    }
+    TRY(leader_lock_acquire(manager->directories.job_store, &manager->lock, ret_epoch, err));
+    SCOPED_TEXT char *objects = format_text("%s/store", manager->directories.job_store);
+    return file_store_local_create(objects, &manager->job_store, err);
+}
+
+static enum status create_core(struct job_manager *manager, uint64_t epoch, struct error *err)
+{
+    const struct config *config = manager->config.config;
+    struct core_config core;
+    core_config_init(&core);
+    char host[256] = "localhost";
+    (void)gethostname(host, sizeof(host) - 1);
+    core.cluster_id = (char *)(uintptr_t)config_text(config, CONFIG_CLUSTER_ID);
+    core.host = host;
+    core.version = (char *)(uintptr_t)MILLSTREAM_VERSION;
+    core.leader_epoch = epoch;
+    core.incarnation = id128_random();
+    core.checkpoint_directory = manager->directories.checkpoints;
+    core.heartbeat_interval_ms = config_duration_ms(config, CONFIG_HEARTBEAT_INTERVAL);
+    core.heartbeat_timeout_ms = config_duration_ms(config, CONFIG_HEARTBEAT_TIMEOUT);
+    TRY(checkpoint_token_prepare(manager->directories.checkpoints, &core.token, err));
+    uint64_t seed = 0;
+    random_from_system(&seed, sizeof(seed));
+    manager->core = core_create(&core, seed);
+    free(core.token);
+    manager->output.next_tick_ms = CORE_NEVER;
+    return STATUS_OK;
+}
+
+static enum status start(struct job_manager *manager, struct error *err)
+{
+    uint64_t epoch = 0;
+    TRY(open_stores(manager, &epoch, err));
+    TRY(create_core(manager, epoch, err));
+    manager->loop = event_loop_create(clock_system(), on_tick, manager);
+    manager->storage = storage_create(manager->job_store, manager->checkpoint_store, manager->lock,
+                                      on_storage_done, manager);
+    manager->discovery = discovery_create(manager->config.connectors, on_discovered, manager);
+    if (manager->config.has_rest)
+        TRY(rest_start(manager, &manager->rest, err));
+    TRY(rpc_server_start(manager->config.transport, manager->config.rpc_address, on_accept, manager,
+                         &manager->rpc_server, &manager->rpc_address, err));
+    CHECK(pthread_create(&manager->loop_thread, NULL, run_loop, manager) == 0);
+    manager->has_loop_thread = true;
+    return STATUS_OK;
+}
+
+enum status job_manager_start(const struct job_manager_config *config,
+                              struct job_manager **ret_manager, struct error *err)
+{
+    struct job_manager *manager = allocate(sizeof(*manager));
+    manager->config = *config;
+    const enum status status = start(manager, err);
+    if (status != STATUS_OK) {
+        job_manager_stop(manager);
+        return status;
+    }
+    *ret_manager = manager;
+    return STATUS_OK;
+}
+
+/* Peers first, so that nothing is posted that matters; then REST, whose handlers need the loop. */
+void job_manager_stop(struct job_manager *manager)
+{
+    if (manager == NULL)
+        return;
+    rest_stop(manager->rest);
+    rpc_server_stop(manager->rpc_server);
+    discovery_destroy(manager->discovery);
+    storage_destroy(manager->storage);
+    if (manager->has_loop_thread) {
+        event_loop_stop(manager->loop);
+        (void)pthread_join(manager->loop_thread, NULL);
+    }
+    while (manager->peers != NULL) {
+        rpc_link_close(manager->peers->link, "the JobManager has ended");
+        forget_peer(manager, manager->peers);
+    }
+    event_loop_destroy(manager->loop);
+    core_output_done(&manager->output);
+    core_destroy(manager->core);
+    if (manager->job_store != NULL)
+        manager->job_store->ops->destroy(manager->job_store);
+    if (manager->checkpoint_store != NULL)
+        manager->checkpoint_store->ops->destroy(manager->checkpoint_store);
+    leader_lock_release(manager->lock);
+    directories_done(&manager->directories);
+    free(manager->rpc_address);
+    free(manager);
+}
