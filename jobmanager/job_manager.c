@@ -8,26 +8,19 @@
 #include "common/graph/job_graph_codec.h"
 #include "common/io/event_loop.h"
 #include "common/io/file_store.h"
-#include "common/rpc/rpc_link.h"
 #include "jobmanager/directories.h"
 #include "jobmanager/discovery.h"
 #include "jobmanager/leader_lock.h"
 #include "jobmanager/rest/rest.h"
+#include "jobmanager/rpc_peers.h"
 #include "jobmanager/storage.h"
 
+#include <errno.h>
 #include <pthread.h>
 #include <string.h>
 #include <unistd.h>
 
-#define CONNECTIONS_MAX 4096
-
-/* A TaskManager's connection. Known to the loop's thread only, but for `id`. */
-struct peer {
-    struct peer *next;
-    struct job_manager *manager;
-    uint64_t id;
-    struct rpc_link *link; /* a reference */
-};
+#define METADATA_NAME "_metadata"
 
 struct job_manager {
     struct job_manager_config config;
@@ -42,24 +35,11 @@ struct job_manager {
     struct core_output output;
     struct storage *storage;
     struct discovery *discovery;
-    struct rpc_server *rpc_server;
+    struct rpc_peers *peers;
     char *rpc_address;
     struct rest *rest;
-    struct peer *peers;
-    size_t peer_count;
-    _Atomic uint64_t next_connection;
     bool is_fatal;
 };
-
-const struct job_manager_config *job_manager_config_of(const struct job_manager *manager)
-{
-    return &manager->config;
-}
-
-const char *job_manager_checkpoint_directory(const struct job_manager *manager)
-{
-    return manager->directories.checkpoints;
-}
 
 const char *job_manager_rpc_address(const struct job_manager *manager)
 {
@@ -72,25 +52,6 @@ uint16_t job_manager_rest_port(const struct job_manager *manager)
 }
 
 /* ---- actions of the core ---- */
-
-static struct peer *find_peer(const struct job_manager *manager, uint64_t id)
-{
-    struct peer *peer = manager->peers;
-    while (peer != NULL && peer->id != id)
-        peer = peer->next;
-    return peer;
-}
-
-static void forget_peer(struct job_manager *manager, struct peer *peer)
-{
-    struct peer **slot = &manager->peers;
-    while (*slot != peer)
-        slot = &(*slot)->next;
-    *slot = peer->next;
-    manager->peer_count--;
-    rpc_link_unref(peer->link);
-    free(peer);
-}
 
 /* The waiting half of a submit or cancel. */
 struct waiting_reply {
@@ -144,24 +105,14 @@ static void fail(struct job_manager *manager, const char *reason)
     manager->config.on_fatal(manager->config.context, reason);
 }
 
-static void close_peer(struct job_manager *manager, const struct core_action *action)
-{
-    struct peer *peer = find_peer(manager, action->connection);
-    if (peer != NULL)
-        rpc_link_close(peer->link, action->close.reason);
-}
-
 static void execute(struct job_manager *manager, struct core_action *action)
 {
-    struct peer *peer = NULL;
     switch (action->kind) {
     case CORE_SEND:
-        peer = find_peer(manager, action->connection);
-        if (peer != NULL)
-            rpc_link_send(peer->link, action->message);
+        rpc_peers_send(manager->peers, action->connection, action->message);
         break;
     case CORE_CLOSE:
-        close_peer(manager, action);
+        rpc_peers_close(manager->peers, action->connection, action->close.reason);
         break;
     case CORE_STORAGE:
         storage_submit(manager->storage, &action->storage);
@@ -207,141 +158,28 @@ static int64_t on_tick(void *context, int64_t now_us)
     return next_ms == CORE_NEVER ? EVENT_LOOP_NO_DEADLINE : next_ms * 1000;
 }
 
-/* ---- what other threads post ---- */
+/* ---- what other threads bring ---- */
 
-struct peer_event {
-    struct job_manager *manager;
-    uint64_t connection;
-    struct rpc_link *link; /* a reference; of an opened connection */
-    struct message *message;
-    char *text; /* remote host or reason */
-};
-
-static void peer_event_done(struct peer_event *posted)
+static void on_peer_opened(void *context, uint64_t connection, const char *remote_host)
 {
-    rpc_link_unref(posted->link);
-    message_destroy(posted->message);
-    free(posted->text);
-    free(posted);
-}
-
-static void handle_opened(void *argument)
-{
-    struct peer_event *posted = argument;
-    struct job_manager *manager = posted->manager;
-    if (manager->peer_count == CONNECTIONS_MAX) {
-        rpc_link_close(posted->link, "too many connections");
-        peer_event_done(posted);
-        return;
-    }
-    struct peer *peer = allocate(sizeof(*peer));
-    peer->manager = manager;
-    peer->id = posted->connection;
-    peer->link = take_pointer(&posted->link);
-    peer->next = manager->peers;
-    manager->peers = peer;
-    manager->peer_count++;
     const struct core_event event = {.kind = CORE_EVENT_OPENED,
-                                     .connection = posted->connection,
-                                     .opened = {.remote_host = posted->text}};
-    step(manager, &event);
-    peer_event_done(posted);
+                                     .connection = connection,
+                                     .opened = {.remote_host = remote_host}};
+    step(context, &event);
 }
 
-static void handle_message(void *argument)
+static void on_peer_message(void *context, uint64_t connection, struct message *message)
 {
-    struct peer_event *posted = argument;
-    if (find_peer(posted->manager, posted->connection) != NULL) {
-        const struct core_event event = {.kind = CORE_EVENT_MESSAGE,
-                                         .connection = posted->connection,
-                                         .message = take_pointer(&posted->message)};
-        step(posted->manager, &event);
-    }
-    peer_event_done(posted);
+    const struct core_event event = {
+        .kind = CORE_EVENT_MESSAGE, .connection = connection, .message = message};
+    step(context, &event);
 }
 
-static void handle_closed(void *argument)
+static void on_peer_closed(void *context, uint64_t connection, const char *reason)
 {
-    struct peer_event *posted = argument;
-    struct peer *peer = find_peer(posted->manager, posted->connection);
-    if (peer != NULL) {
-        forget_peer(posted->manager, peer);
-        const struct core_event event = {.kind = CORE_EVENT_CLOSED,
-                                         .connection = posted->connection,
-                                         .closed = {.reason = posted->text}};
-        step(posted->manager, &event);
-    }
-    peer_event_done(posted);
-}
-
-static void post_peer_event(struct job_manager *manager, event_loop_call call,
-                            struct peer_event *posted)
-{
-    if (!event_loop_post(manager->loop, call, posted)) {
-        /* Ending, or flooded: a connection whose events are lost is of no use. */
-        if (posted->link != NULL)
-            rpc_link_close(posted->link, "this JobManager is ending or overloaded");
-        peer_event_done(posted);
-    }
-}
-
-/* The context of a link is its connection. */
-struct incoming {
-    struct job_manager *manager;
-    uint64_t connection;
-};
-
-static struct peer_event *peer_event_create(const struct incoming *incoming)
-{
-    struct peer_event *posted = allocate(sizeof(*posted));
-    posted->manager = incoming->manager;
-    posted->connection = incoming->connection;
-    return posted;
-}
-
-static void on_open(void *context, struct rpc_link *link, const char *local_host,
-                    const char *remote_host)
-{
-    (void)local_host;
-    const struct incoming *incoming = context;
-    struct peer_event *posted = peer_event_create(incoming);
-    posted->link = rpc_link_ref(link);
-    posted->text = copy_text(remote_host);
-    post_peer_event(incoming->manager, handle_opened, posted);
-}
-
-static void on_message(void *context, struct rpc_link *link, struct message *message)
-{
-    const struct incoming *incoming = context;
-    struct peer_event *posted = peer_event_create(incoming);
-    posted->message = message;
-    if (!event_loop_post(incoming->manager->loop, handle_message, posted)) {
-        rpc_link_close(link, "this JobManager is ending or overloaded");
-        peer_event_done(posted);
-    }
-}
-
-static void on_closed(void *context, struct rpc_link *link, const char *reason)
-{
-    struct incoming *incoming = context;
-    struct peer_event *posted = peer_event_create(incoming);
-    posted->text = copy_text(reason);
-    if (!event_loop_post(incoming->manager->loop, handle_closed, posted))
-        peer_event_done(posted);
-    rpc_link_unref(link);
-    free(incoming);
-}
-
-static bool on_accept(void *context, struct rpc_link *link, struct rpc_link_handler *ret_handler)
-{
-    (void)link;
-    struct job_manager *manager = context;
-    struct incoming *incoming = allocate(sizeof(*incoming));
-    incoming->manager = manager;
-    incoming->connection = atomic_fetch_add(&manager->next_connection, 1) + 1;
-    *ret_handler = (struct rpc_link_handler){
-        .context = incoming, .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
-    return true;
+    const struct core_event event = {
+        .kind = CORE_EVENT_CLOSED, .connection = connection, .closed = {.reason = reason}};
+    step(context, &event);
 }
 
 struct posted_result {
@@ -463,6 +301,53 @@ static void handle_read(void *argument)
     answer(waiting, STATUS_OK, NULL);
 }
 
+/* The content of <path>/_metadata: a checkpoint's directory, or the file itself. */
+static enum status read_metadata(const char *path, struct text *out, struct error *err)
+{
+    if (strncmp(path, "file:", 5) == 0)
+        path += 5;
+    SCOPED_TEXT char *directory = copy_text(path);
+    size_t size = strlen(directory);
+    while (size > 1 && directory[size - 1] == '/')
+        directory[--size] = '\0';
+    const size_t name_size = strlen(METADATA_NAME);
+    if (size > name_size && strcmp(directory + size - name_size, METADATA_NAME) == 0)
+        directory[size - name_size] = '\0';
+    struct file_store *store = NULL;
+    if (access(directory, R_OK | X_OK) != 0)
+        return error_set_errno(err, errno, "checkpoint %s", path);
+    TRY(file_store_local_create(directory, &store, err));
+    const enum status status = store->ops->get(store, METADATA_NAME, out, err);
+    store->ops->destroy(store);
+    if (status != STATUS_OK)
+        return error_wrap(err, status, "%s is no complete checkpoint", path);
+    return STATUS_OK;
+}
+
+enum status job_manager_submit(struct job_manager *manager, struct job_id job,
+                               struct job_graph *graph, const char *restore_path, struct error *err)
+{
+    struct text metadata;
+    text_init(&metadata, STORE_OBJECT_MAX);
+    enum status status = STATUS_OK;
+    if (restore_path != NULL)
+        status = read_metadata(restore_path, &metadata, err);
+    if (status == STATUS_OK) {
+        struct waiting_reply waiting;
+        waiting_reply_init(&waiting, manager, err);
+        waiting.job = job;
+        waiting.graph = graph;
+        waiting.restore_path = restore_path;
+        waiting.metadata = restore_path != NULL ? metadata.bytes : NULL;
+        waiting.metadata_size = metadata.size;
+        status = call_and_wait(&waiting, handle_submit);
+    } else {
+        job_graph_destroy(graph);
+    }
+    text_done(&metadata);
+    return status;
+}
+
 enum status job_manager_cancel(struct job_manager *manager, struct job_id job, struct error *err)
 {
     struct waiting_reply waiting;
@@ -494,6 +379,29 @@ bool job_manager_is_ready(struct job_manager *manager)
     return call_and_wait(&waiting, handle_is_ready) == STATUS_OK;
 }
 
+/* ---- REST's view ---- */
+
+static enum status service_submit(void *context, struct job_id job, struct job_graph *graph,
+                                  const char *restore_path, struct error *err)
+{
+    return job_manager_submit(context, job, graph, restore_path, err);
+}
+
+static enum status service_cancel(void *context, struct job_id job, struct error *err)
+{
+    return job_manager_cancel(context, job, err);
+}
+
+static bool service_read(void *context, snapshot_reader_fn fn, void *fn_context)
+{
+    return job_manager_read(context, fn, fn_context);
+}
+
+static bool service_is_ready(void *context)
+{
+    return job_manager_is_ready(context);
+}
+
 /* ---- start and stop ---- */
 
 static void *run_loop(void *argument)
@@ -513,7 +421,8 @@ static enum status open_stores(struct job_manager *manager, uint64_t *ret_epoch,
     if (manager->directories.job_store == NULL) {
         /* Nothing is kept over a restart: the epoch only has to differ from the last one. */
         *ret_epoch = (uint64_t)clock_wall_ms(clock_system());
-        return file_store_memory_create(&manager->job_store, err);
+        manager->job_store = file_store_memory_create();
+        return STATUS_OK;
     }
     TRY(leader_lock_acquire(manager->directories.job_store, &manager->lock, ret_epoch, err));
     SCOPED_TEXT char *objects = format_text("%s/store", manager->directories.job_store);
@@ -553,10 +462,25 @@ static enum status start(struct job_manager *manager, struct error *err)
     manager->storage = storage_create(manager->job_store, manager->checkpoint_store, manager->lock,
                                       on_storage_done, manager);
     manager->discovery = discovery_create(manager->config.connectors, on_discovered, manager);
-    if (manager->config.has_rest)
-        TRY(rest_start(manager, &manager->rest, err));
-    TRY(rpc_server_start(manager->config.transport, manager->config.rpc_address, on_accept, manager,
-                         &manager->rpc_server, &manager->rpc_address, err));
+    if (manager->config.has_rest) {
+        const struct rest_service service = {
+            .context = manager,
+            .config = manager->config.config,
+            .connectors = manager->config.connectors,
+            .checkpoint_directory = manager->directories.checkpoints,
+            .submit = service_submit,
+            .cancel = service_cancel,
+            .read = service_read,
+            .is_ready = service_is_ready,
+        };
+        TRY(rest_start(&service, &manager->rest, err));
+    }
+    const struct rpc_peers_handler handler = {.context = manager,
+                                              .on_opened = on_peer_opened,
+                                              .on_message = on_peer_message,
+                                              .on_closed = on_peer_closed};
+    TRY(rpc_peers_listen(manager->config.transport, manager->config.rpc_address, manager->loop,
+                         &handler, &manager->peers, &manager->rpc_address, err));
     CHECK(pthread_create(&manager->loop_thread, NULL, run_loop, manager) == 0);
     manager->has_loop_thread = true;
     return STATUS_OK;
@@ -576,23 +500,20 @@ enum status job_manager_start(const struct job_manager_config *config,
     return STATUS_OK;
 }
 
-/* Peers first, so that nothing is posted that matters; then REST, whose handlers need the loop. */
+/* REST first, whose handlers wait for the loop; then the loop, behind which nothing decides any
+ * more; then the threads that posted to it. */
 void job_manager_stop(struct job_manager *manager)
 {
     if (manager == NULL)
         return;
     rest_stop(manager->rest);
-    rpc_server_stop(manager->rpc_server);
-    discovery_destroy(manager->discovery);
-    storage_destroy(manager->storage);
     if (manager->has_loop_thread) {
         event_loop_stop(manager->loop);
         (void)pthread_join(manager->loop_thread, NULL);
     }
-    while (manager->peers != NULL) {
-        rpc_link_close(manager->peers->link, "the JobManager has ended");
-        forget_peer(manager, manager->peers);
-    }
+    discovery_destroy(manager->discovery);
+    storage_destroy(manager->storage);
+    rpc_peers_destroy(manager->peers);
     event_loop_destroy(manager->loop);
     core_output_done(&manager->output);
     core_destroy(manager->core);

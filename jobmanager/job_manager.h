@@ -14,6 +14,7 @@
 #include "common/io/transport.h"
 #include "jobmanager/core/core.h"
 #include "jobmanager/core/snapshot.h"
+#include "jobmanager/rest/rest.h"
 
 #include <stdbool.h>
 
@@ -54,11 +55,7 @@ bool job_manager_is_ready(struct job_manager *manager);
 
 /* Calls fn on the loop's thread with a snapshot that is valid until it returns. false: the
  * JobManager is ending. */
-typedef void (*snapshot_reader_fn)(void *context, const struct cluster_snapshot *snapshot);
 bool job_manager_read(struct job_manager *manager, snapshot_reader_fn fn, void *context)
     __attribute__((warn_unused_result));
-
-const struct job_manager_config *job_manager_config_of(const struct job_manager *manager);
-const char *job_manager_checkpoint_directory(const struct job_manager *manager);
 
 #endif

@@ -57,4 +57,8 @@ struct file_store_ops {
 enum status file_store_local_create(const char *directory, struct file_store **ret_store,
                                     struct error *err) MUST_CHECK;
 
+/* Objects in memory, gone with the store; no local files can be uploaded or downloaded. */
+struct file_store *file_store_memory_create(void)
+    __attribute__((returns_nonnull, warn_unused_result));
+
 #endif

@@ -290,6 +290,16 @@ static enum status local_upload(struct file_store *store, const char *local_path
     return status;
 }
 
+static enum status local_copy(struct file_store *store, const char *from, const char *to,
+                              struct error *err)
+{
+    SCOPED_TEXT char *full = NULL;
+    TRY(full_path(local(store), from, &full, err));
+    uint32_t crc = 0;
+    uint64_t size = 0;
+    return local_upload(store, full, to, &crc, &size, err);
+}
+
 static enum status download_to(int from, const char *full, const char *local_path, uint32_t crc32c,
                                uint64_t size, struct error *err)
 {
@@ -435,6 +445,7 @@ static const struct file_store_ops local_ops = {
     .get = local_get,
     .upload = local_upload,
     .download = local_download,
+    .copy = local_copy,
     .remove = local_remove,
     .remove_tree = local_remove_tree,
     .list = local_list,

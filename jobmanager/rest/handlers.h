@@ -1,0 +1,72 @@
+/* The handlers of the REST API, one file per resource; rest.c holds the table of routes. */
+#ifndef JOBMANAGER_REST_HANDLERS_H
+#define JOBMANAGER_REST_HANDLERS_H
+
+#include "common/io/http_server.h"
+#include "jobmanager/rest/rate.h"
+#include "jobmanager/rest/rest.h"
+
+#include <jansson.h>
+
+struct rest {
+    struct rest_service service;
+    struct http_server *server;
+    struct rate_table *rates;
+};
+
+/* Cluster */
+void handle_overview(void *context, const struct http_request *, struct http_response *);
+void handle_config(void *context, const struct http_request *, struct http_response *);
+void handle_jobmanager_config(void *context, const struct http_request *, struct http_response *);
+void handle_task_managers(void *context, const struct http_request *, struct http_response *);
+void handle_task_manager(void *context, const struct http_request *, struct http_response *);
+void handle_health(void *context, const struct http_request *, struct http_response *);
+void handle_ready(void *context, const struct http_request *, struct http_response *);
+void handle_metrics(void *context, const struct http_request *, struct http_response *);
+
+/* Jobs */
+void handle_jobs(void *context, const struct http_request *, struct http_response *);
+void handle_jobs_overview(void *context, const struct http_request *, struct http_response *);
+void handle_job(void *context, const struct http_request *, struct http_response *);
+void handle_job_status(void *context, const struct http_request *, struct http_response *);
+void handle_job_plan(void *context, const struct http_request *, struct http_response *);
+void handle_job_config(void *context, const struct http_request *, struct http_response *);
+void handle_job_definition(void *context, const struct http_request *, struct http_response *);
+void handle_job_exceptions(void *context, const struct http_request *, struct http_response *);
+void handle_job_cancel(void *context, const struct http_request *, struct http_response *);
+void handle_job_submit(void *context, const struct http_request *, struct http_response *);
+void handle_vertex(void *context, const struct http_request *, struct http_response *);
+
+/* Checkpoints */
+void handle_checkpoints(void *context, const struct http_request *, struct http_response *);
+void handle_checkpoints_config(void *context, const struct http_request *, struct http_response *);
+void handle_checkpoint(void *context, const struct http_request *, struct http_response *);
+
+/* Answers with the value, whose reference is taken; false-y snapshots are answered as 503. */
+void respond_json(struct http_response *response, json_t *value);
+
+/* Builds the answer from a snapshot: fn returns the value (reference given away) or NULL after it
+ * called http_response_error. */
+typedef json_t *(*build_fn)(struct rest *rest, const struct cluster_snapshot *snapshot,
+                            const struct http_request *request, struct http_response *response);
+void respond_from_snapshot(struct rest *rest, const struct http_request *request,
+                           struct http_response *response, build_fn build);
+
+/* The job that the first path parameter names; NULL after an error was answered (400, 404). */
+const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,
+                                    const struct http_request *request,
+                                    struct http_response *response);
+
+/* ---- pieces of answers ---- */
+
+int64_t wall_now_ms(void);
+int64_t job_duration_ms(const struct job_snapshot *job);
+/* The vertex's state as Flink sums it up from its subtasks. */
+enum task_status vertex_status(const struct vertex_snapshot *vertex);
+struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex); /* sums; texts NULL */
+json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record *record,
+                        const struct job_snapshot *job);
+/* The "millstream" part of a job: what Flink's API has no field for. */
+json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job);
+
+#endif
