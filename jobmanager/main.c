@@ -33,7 +33,7 @@ static enum status start(const struct config *config, struct transport *transpor
                     (long long)config_int(config, CONFIG_JOBMANAGER_RPC_PORT));
     const struct job_manager_config wiring = {
         .config = config,
-        .connectors = &connectors_builtin,
+        .connectors = connector_registry_builtin(),
         .transport = transport,
         .rpc_address = address,
         .on_fatal = on_fatal,
