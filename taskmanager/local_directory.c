@@ -1,0 +1,110 @@
+/* The working directory of one TaskManager process: see local_directory.h. */
+#include "taskmanager/local_directory.h"
+
+#include "common/base/allocate.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+#include <unistd.h>
+
+#define NAME_PREFIX      "tm-"
+#define OPEN_DIRECTORIES 16
+
+struct local_directory {
+    char *path;
+    int lock; /* the directory itself, locked */
+};
+
+static int remove_entry(const char *path, const struct stat *status, int type, struct FTW *walk)
+{
+    (void)status;
+    (void)type;
+    (void)walk;
+    (void)remove(path); /* what cannot be removed stays: the next start tries again */
+    return 0;
+}
+
+static void remove_tree(const char *path)
+{
+    (void)nftw(path, remove_entry, OPEN_DIRECTORIES, FTW_DEPTH | FTW_PHYS);
+}
+
+/* A directory whose lock can be had belongs to a process that is gone. */
+static void remove_if_left(const char *path)
+{
+    const int directory = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory < 0)
+        return;
+    if (flock(directory, LOCK_EX | LOCK_NB) == 0)
+        remove_tree(path);
+    (void)close(directory);
+}
+
+static void remove_left_ones(const char *working_directory)
+{
+    DIR *directory = opendir(working_directory);
+    if (directory == NULL)
+        return;
+    for (struct dirent *entry = readdir(directory); entry != NULL; entry = readdir(directory)) {
+        if (strncmp(entry->d_name, NAME_PREFIX, strlen(NAME_PREFIX)) != 0)
+            continue;
+        SCOPED_TEXT char *path = format_text("%s/%s", working_directory, entry->d_name);
+        remove_if_left(path);
+    }
+    (void)closedir(directory);
+}
+
+enum status local_directory_open(const char *working_directory, struct id128 incarnation,
+                                 struct local_directory **ret_directory, struct error *err)
+{
+    remove_left_ones(working_directory);
+    char id[ID_TEXT_SIZE];
+    id128_format(incarnation, id);
+    struct local_directory *directory = allocate(sizeof(*directory));
+    directory->path = format_text("%s/" NAME_PREFIX "%s", working_directory, id);
+    directory->lock = -1;
+    if (mkdir(directory->path, 0700) == 0)
+        directory->lock = open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (directory->lock < 0 || flock(directory->lock, LOCK_EX | LOCK_NB) != 0) {
+        const int open_errno = errno;
+        (void)error_set_errno(err, open_errno, "working directory %s", directory->path);
+        local_directory_close(directory);
+        return STATUS_IO;
+    }
+    *ret_directory = directory;
+    return STATUS_OK;
+}
+
+const char *local_directory_path(const struct local_directory *directory)
+{
+    return directory->path;
+}
+
+void local_directory_space(const struct local_directory *directory, uint64_t *ret_free,
+                           uint64_t *ret_total)
+{
+    struct statvfs space;
+    const bool is_known = statvfs(directory->path, &space) == 0;
+    *ret_free = is_known ? (uint64_t)space.f_bavail * space.f_frsize : 0;
+    *ret_total = is_known ? (uint64_t)space.f_blocks * space.f_frsize : 0;
+}
+
+void local_directory_close(struct local_directory *directory)
+{
+    if (directory == NULL)
+        return;
+    if (directory->lock >= 0) {
+        remove_tree(directory->path);
+        (void)close(directory->lock);
+    }
+    free(directory->path);
+    free(directory);
+}
