@@ -1,0 +1,37 @@
+/* The token of the checkpoint directory: see checkpoint_token.h. */
+#include "taskmanager/checkpoint_token.h"
+
+#include "common/base/allocate.h"
+#include "common/base/ids.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <unistd.h>
+
+void checkpoint_token_read(const char *directory, char **ret_token, char **ret_error)
+{
+    SCOPED_TEXT char *path = format_text("%s/%s", directory, CHECKPOINT_TOKEN_NAME);
+    const int file = open(path, O_RDONLY | O_CLOEXEC);
+    char token[ID_TEXT_SIZE] = "";
+    const ssize_t size = file < 0 ? -1 : read(file, token, ID_TEXT_SIZE - 1);
+    const int read_errno = errno;
+    if (file >= 0)
+        (void)close(file);
+    *ret_token = copy_text(size >= 0 ? token : "");
+    *ret_error = size >= 0 ? copy_text("") : format_text("%s: %s", path, strerror(read_errno));
+}
+
+char *advertised_address(const char *bound, const char *host)
+{
+    if (bound == NULL)
+        return copy_text("");
+    const char *port = strrchr(bound, ':');
+    if (port == NULL)
+        return copy_text(bound);
+    if (host != NULL)
+        return format_text(strchr(host, ':') != NULL && host[0] != '[' ? "[%s]%s" : "%s%s", host,
+                           port);
+    const bool is_wildcard = strncmp(bound, "0.0.0.0:", 8) == 0 || strncmp(bound, "[::]:", 5) == 0;
+    return copy_text(is_wildcard ? port : bound);
+}

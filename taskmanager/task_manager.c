@@ -1,0 +1,637 @@
+/* The TaskManager put together: see task_manager.h. */
+#include "taskmanager/task_manager.h"
+
+#include "common/base/allocate.h"
+#include "common/base/check.h"
+#include "common/base/log.h"
+#include "common/base/random.h"
+#include "common/config/working_directory.h"
+#include "common/graph/job_graph_codec.h"
+#include "common/io/event_loop.h"
+#include "common/io/file_store.h"
+#include "common/rpc/rpc_link.h"
+#include "taskmanager/checkpoint_token.h"
+#include "taskmanager/control/control.h"
+#include "taskmanager/http.h"
+#include "taskmanager/local_directory.h"
+#include "taskmanager/memory_budget.h"
+#include "taskmanager/task_backend.h"
+#include "taskmanager/task_runtime.h"
+
+#include <pthread.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#define METRICS_EVERY_US     1000000
+#define METRIC_TASKS_MAX     4096
+#define BLOCKING_THREADS_MAX 16
+#define MIN_FREE_PERCENT     5
+
+struct task_manager {
+    struct task_manager_config config;
+    struct id128 incarnation;
+    struct memory_budget budget;
+    char *working_directory;
+    struct local_directory *directory;
+    char *checkpoint_directory;
+    struct file_store *checkpoint_store;
+    struct state_block_cache *block_cache;
+    struct task_runtime *runtime;
+    struct control *control;
+    struct control_output output;
+    struct event_loop *loop;
+    pthread_t loop_thread;
+    bool has_loop_thread;
+    struct task_http *http;
+    /* The connection to the JobManager; loop's thread. */
+    struct rpc_link *link;
+    uint64_t connection;
+    /* Links whose on_closed has not ended yet. */
+    pthread_mutex_t link_lock;
+    pthread_cond_t link_gone;
+    size_t link_count;
+    int64_t next_metrics_us;
+    _Atomic bool is_registered;
+};
+
+static void execute_all(struct task_manager *manager);
+
+static void step(struct task_manager *manager, const struct control_event *event)
+{
+    control_step(manager->control, event, clock_now_ms(clock_system()), &manager->output);
+    execute_all(manager);
+    struct control_overview overview;
+    control_get_overview(manager->control, &overview);
+    atomic_store(&manager->is_registered, overview.is_registered);
+}
+
+/* ---- the connection ---- */
+
+struct link_event {
+    struct task_manager *manager;
+    uint64_t connection;
+    struct message *message;
+    char *text; /* local host or reason */
+};
+
+static void link_event_done(struct link_event *event)
+{
+    message_destroy(event->message);
+    free(event->text);
+    free(event);
+}
+
+static void handle_connected(void *argument)
+{
+    struct link_event *posted = argument;
+    const struct control_event event = {.kind = CONTROL_EVENT_CONNECTED,
+                                        .connection = posted->connection,
+                                        .connection_change = {.local_host = posted->text}};
+    step(posted->manager, &event);
+    link_event_done(posted);
+}
+
+static void handle_message(void *argument)
+{
+    struct link_event *posted = argument;
+    const struct control_event event = {.kind = CONTROL_EVENT_MESSAGE,
+                                        .connection = posted->connection,
+                                        .message = take_pointer(&posted->message)};
+    step(posted->manager, &event);
+    link_event_done(posted);
+}
+
+static void handle_disconnected(void *argument)
+{
+    struct link_event *posted = argument;
+    struct task_manager *manager = posted->manager;
+    if (manager->connection == posted->connection) {
+        rpc_link_unref(manager->link);
+        manager->link = NULL;
+    }
+    const struct control_event event = {.kind = CONTROL_EVENT_DISCONNECTED,
+                                        .connection = posted->connection,
+                                        .connection_change = {.reason = posted->text}};
+    step(manager, &event);
+    link_event_done(posted);
+}
+
+/* The context of a link: which connection it is. */
+struct dialled {
+    struct task_manager *manager;
+    uint64_t connection;
+};
+
+static void post(const struct dialled *dialled, event_loop_call call, struct message *message,
+                 const char *text)
+{
+    struct link_event *event = allocate(sizeof(*event));
+    event->manager = dialled->manager;
+    event->connection = dialled->connection;
+    event->message = message;
+    event->text = text != NULL ? copy_text(text) : NULL;
+    /* The loop's limit cannot be reached by one JobManager: a refusal means that we are ending. */
+    if (!event_loop_post(dialled->manager->loop, call, event))
+        link_event_done(event);
+}
+
+static void on_open(void *context, struct rpc_link *link, const char *local_host,
+                    const char *remote_host)
+{
+    (void)link;
+    (void)remote_host;
+    post(context, handle_connected, NULL, local_host);
+}
+
+static void on_message(void *context, struct rpc_link *link, struct message *message)
+{
+    (void)link;
+    post(context, handle_message, message, NULL);
+}
+
+static void on_closed(void *context, struct rpc_link *link, const char *reason)
+{
+    (void)link;
+    struct dialled *dialled = context;
+    struct task_manager *manager = dialled->manager;
+    post(dialled, handle_disconnected, NULL, reason);
+    free(dialled);
+    (void)pthread_mutex_lock(&manager->link_lock);
+    manager->link_count--;
+    (void)pthread_cond_signal(&manager->link_gone);
+    (void)pthread_mutex_unlock(&manager->link_lock);
+}
+
+static void connect_to_job_manager(struct task_manager *manager, uint64_t connection)
+{
+    struct dialled *dialled = allocate(sizeof(*dialled));
+    dialled->manager = manager;
+    dialled->connection = connection;
+    (void)pthread_mutex_lock(&manager->link_lock);
+    manager->link_count++;
+    (void)pthread_mutex_unlock(&manager->link_lock);
+    const struct rpc_link_handler handler = {
+        .context = dialled, .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
+    manager->connection = connection;
+    manager->link =
+        rpc_link_dial(manager->config.transport, manager->config.job_manager_address, &handler);
+}
+
+/* ---- what tasks report ---- */
+
+struct posted_task_event {
+    struct task_manager *manager;
+    struct control_event event;
+    struct task_failure failure;
+    char *reason;
+};
+
+static void handle_task_event(void *argument)
+{
+    struct posted_task_event *posted = argument;
+    if (posted->event.kind == CONTROL_EVENT_TASK_STATUS)
+        posted->event.task_status.failure = &posted->failure;
+    if (posted->event.kind == CONTROL_EVENT_TASK_DECLINE)
+        posted->event.decline.reason = posted->reason;
+    step(posted->manager, &posted->event);
+    task_failure_done(&posted->failure);
+    free(posted->reason);
+    free(posted);
+}
+
+static enum task_status status_of_phase(enum task_phase phase)
+{
+    switch (phase) {
+    case TASK_PHASE_DEPLOYING:
+        return TASK_DEPLOYING;
+    case TASK_PHASE_INITIALIZING:
+        return TASK_INITIALIZING;
+    case TASK_PHASE_RUNNING:
+        return TASK_RUNNING;
+    case TASK_PHASE_FINISHED:
+        return TASK_FINISHED;
+    case TASK_PHASE_CANCELED:
+        return TASK_CANCELED;
+    case TASK_PHASE_FAILED:
+        return TASK_FAILED;
+    }
+    UNREACHABLE();
+}
+
+static void fill_event(struct posted_task_event *posted, const struct task_event *event)
+{
+    struct control_event *to = &posted->event;
+    to->attempt = event->attempt;
+    switch (event->kind) {
+    case TASK_EVENT_PHASE:
+        to->kind = CONTROL_EVENT_TASK_STATUS;
+        to->task_status.status = status_of_phase(event->phase);
+        if (event->phase == TASK_PHASE_FAILED) {
+            posted->failure.code = event->error->code;
+            posted->failure.message = copy_text(event->error->message);
+            posted->failure.lost_peer = event->lost_peer;
+        }
+        return;
+    case TASK_EVENT_ACKNOWLEDGE:
+        to->kind = CONTROL_EVENT_TASK_ACKNOWLEDGE;
+        to->acknowledge.checkpoint = event->id;
+        to->acknowledge.state = take_pointer(event->state);
+        return;
+    case TASK_EVENT_DECLINE:
+        to->kind = CONTROL_EVENT_TASK_DECLINE;
+        to->decline.checkpoint = event->id;
+        posted->reason = copy_text(event->reason);
+        return;
+    case TASK_EVENT_DRAINED:
+        to->kind = CONTROL_EVENT_TASK_DRAINED;
+        return;
+    case TASK_EVENT_WANTS_SPLITS:
+        to->kind = CONTROL_EVENT_TASK_WANTS_SPLITS;
+        to->wants_splits.operator_index = event->operator_index;
+        return;
+    case TASK_EVENT_COMMITTED:
+        return;
+    }
+}
+
+static void post_task_event(struct task_manager *manager, struct posted_task_event *posted)
+{
+    posted->manager = manager;
+    if (event_loop_post(manager->loop, handle_task_event, posted))
+        return;
+    if (posted->event.kind == CONTROL_EVENT_TASK_ACKNOWLEDGE) {
+        task_state_done(posted->event.acknowledge.state);
+        free(posted->event.acknowledge.state);
+    }
+    task_failure_done(&posted->failure);
+    free(posted->reason);
+    free(posted);
+}
+
+static void on_task_event(void *context, const struct task_event *event)
+{
+    if (event->kind == TASK_EVENT_COMMITTED)
+        return; /* commits are driven by the announcement alone; nobody waits for their end */
+    struct posted_task_event *posted = allocate(sizeof(*posted));
+    fill_event(posted, event);
+    post_task_event(context, posted);
+}
+
+/* ---- actions of the control ---- */
+
+static void report_failed(struct task_manager *manager, struct attempt_id attempt,
+                          const struct error *err)
+{
+    struct posted_task_event *posted = allocate(sizeof(*posted));
+    posted->event.kind = CONTROL_EVENT_TASK_STATUS;
+    posted->event.attempt = attempt;
+    posted->event.task_status.status = TASK_FAILED;
+    posted->failure.code = err->code;
+    posted->failure.message = copy_text(err->message);
+    post_task_event(manager, posted);
+}
+
+/* Below 5 % free no task is taken: it would fail in the middle of a checkpoint. */
+static enum status check_disk(const struct task_manager *manager, struct error *err)
+{
+    uint64_t free_bytes = 0;
+    uint64_t total_bytes = 0;
+    local_directory_space(manager->directory, &free_bytes, &total_bytes);
+    if (total_bytes == 0 || free_bytes / MIN_FREE_PERCENT >= total_bytes / 100)
+        return STATUS_OK;
+    char host[256] = "this host";
+    (void)gethostname(host, sizeof(host) - 1);
+    return error_set(err, STATUS_LIMIT,
+                     "%s on %s has less than %d %% free space (%llu of %llu MiB): free some, or "
+                     "set process.working-dir",
+                     manager->working_directory, host, MIN_FREE_PERCENT,
+                     (unsigned long long)(free_bytes >> 20),
+                     (unsigned long long)(total_bytes >> 20));
+}
+
+static enum status deploy(struct task_manager *manager, struct control_action *action,
+                          struct shared_job_graph **decoded, const struct shared_graph **source,
+                          struct error *err)
+{
+    TRY(check_disk(manager, err));
+    if (*source != action->deploy.graph) {
+        struct job_graph *graph = NULL;
+        TRY(job_graph_decode(action->deploy.graph->bytes, action->deploy.graph->size, &graph, err));
+        shared_job_graph_unref(*decoded);
+        *decoded = shared_job_graph_create(graph);
+        *source = action->deploy.graph;
+    }
+    return task_runtime_deploy(manager->runtime, take_pointer(&action->deploy.deployment), *decoded,
+                               err);
+}
+
+static void assign_splits(struct task_manager *manager, const struct control_action *action)
+{
+    struct split_list splits = {0};
+    for (size_t i = 0; i < action->splits.splits.count; i++) {
+        const struct source_split *split = &action->splits.splits.splits[i];
+        split_list_add(&splits, split->id, split->state, split->state_size);
+    }
+    task_runtime_assign_splits(manager->runtime, action->attempt, &splits, action->splits.is_last);
+}
+
+static void execute(struct task_manager *manager, struct control_action *action)
+{
+    const struct barrier barrier = {.id = action->checkpoint.checkpoint,
+                                    .newest_completed = action->checkpoint.completed,
+                                    .timestamp_ms = clock_wall_ms(clock_system())};
+    switch (action->kind) {
+    case CONTROL_CONNECT:
+        connect_to_job_manager(manager, action->connection);
+        break;
+    case CONTROL_CLOSE:
+        if (manager->link != NULL && manager->connection == action->connection) {
+            rpc_link_close(manager->link, action->close.reason);
+            rpc_link_unref(manager->link);
+            manager->link = NULL;
+        }
+        break;
+    case CONTROL_SEND:
+        if (manager->link != NULL && manager->connection == action->connection)
+            rpc_link_send(manager->link, action->message);
+        break;
+    case CONTROL_DEPLOY:
+        break; /* execute_all */
+    case CONTROL_CANCEL:
+        task_runtime_cancel(manager->runtime, action->attempt);
+        break;
+    case CONTROL_TRIGGER:
+        task_runtime_trigger(manager->runtime, action->attempt, &barrier);
+        break;
+    case CONTROL_ABORT:
+        task_runtime_abort(manager->runtime, action->attempt, action->checkpoint.checkpoint);
+        break;
+    case CONTROL_COMPLETED:
+        task_runtime_completed(manager->runtime, action->attempt, action->checkpoint.checkpoint);
+        break;
+    case CONTROL_SPLITS:
+        assign_splits(manager, action);
+        break;
+    case CONTROL_FINISH:
+        task_runtime_finish(manager->runtime, action->attempt);
+        break;
+    case CONTROL_LOG:
+        log_event(action->log.level, action->log.event, "text", action->log.text, NULL);
+        break;
+    }
+}
+
+static void execute_all(struct task_manager *manager)
+{
+    struct shared_job_graph *decoded = NULL;
+    const struct shared_graph *source = NULL;
+    for (size_t i = 0; i < manager->output.count; i++) {
+        struct control_action *action = &manager->output.actions[i];
+        struct error err;
+        if (action->kind != CONTROL_DEPLOY)
+            execute(manager, action);
+        else if (deploy(manager, action, &decoded, &source, &err) != STATUS_OK)
+            report_failed(manager, action->attempt, &err);
+    }
+    shared_job_graph_unref(decoded);
+    control_output_clear(&manager->output);
+}
+
+/* ---- metrics ---- */
+
+static void collect_metrics(struct task_manager *manager)
+{
+    struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
+    local_directory_space(manager->directory, &heartbeat.disk_free_bytes,
+                          &heartbeat.disk_total_bytes);
+    struct task_status_line *lines = allocate_array(METRIC_TASKS_MAX, sizeof(*lines));
+    const uint32_t count = task_runtime_read(manager->runtime, lines, METRIC_TASKS_MAX);
+    heartbeat.tasks = allocate_array(count, sizeof(*heartbeat.tasks));
+    heartbeat.task_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct task_counters *counters = &lines[i].counters;
+        heartbeat.tasks[i] = (struct task_metrics){
+            .job = lines[i].job,
+            .attempt = lines[i].attempt,
+            .records_in = counters->rows_in,
+            .records_out = counters->rows_out,
+            .bytes_in = counters->bytes_in,
+            .bytes_out = counters->bytes_out,
+            .busy_ms = counters->busy_us / 1000,
+            .idle_ms = counters->idle_us / 1000,
+            .back_pressured_ms = counters->blocked_us / 1000,
+            .error_records = counters->errors,
+            .watermark_ms = counters->watermark_ms,
+        };
+    }
+    const struct control_event event = {.kind = CONTROL_EVENT_METRICS, .metrics = &heartbeat};
+    step(manager, &event);
+    free(heartbeat.tasks);
+    free(lines);
+}
+
+static int64_t on_tick(void *context, int64_t now_us)
+{
+    struct task_manager *manager = context;
+    if (now_us >= manager->next_metrics_us) {
+        manager->next_metrics_us = now_us + METRICS_EVERY_US;
+        collect_metrics(manager);
+    }
+    if (manager->output.next_tick_ms != CONTROL_NEVER &&
+        now_us / 1000 >= manager->output.next_tick_ms) {
+        const struct control_event event = {.kind = CONTROL_EVENT_TICK};
+        step(manager, &event);
+    }
+    const int64_t next_us = manager->output.next_tick_ms == CONTROL_NEVER
+                                ? EVENT_LOOP_NO_DEADLINE
+                                : manager->output.next_tick_ms * 1000;
+    return next_us < manager->next_metrics_us ? next_us : manager->next_metrics_us;
+}
+
+/* ---- start and stop ---- */
+
+static void *run_loop(void *argument)
+{
+    struct task_manager *manager = argument;
+    const struct control_event event = {.kind = CONTROL_EVENT_START};
+    step(manager, &event);
+    event_loop_run(manager->loop);
+    return NULL;
+}
+
+static enum status open_backend(void *context, const struct task_deployment *deployment,
+                                const struct job_graph *graph, struct memory_account *account,
+                                struct waker *waker, struct keyed_backend **ret_backend,
+                                struct error *err)
+{
+    (void)account;
+    struct task_manager *manager = context;
+    const uint32_t slots = manager->config.slot_count;
+    const struct task_backend_config config = {
+        .directory = local_directory_path(manager->directory),
+        .store = manager->checkpoint_store,
+        .block_cache = manager->block_cache,
+        .account = &manager->budget.state_cache,
+        .cache_bytes = manager->budget.state_cache.limit_bytes / slots,
+        .queue_bytes = manager->budget.write_queue.limit_bytes / slots,
+        .clock = clock_system(),
+    };
+    return task_backend_open(&config, deployment, graph, waker, ret_backend, err);
+}
+
+static enum status create_runtime(struct task_manager *manager, struct error *err)
+{
+    const struct config *config = manager->config.config;
+    const struct task_runtime_config runtime = {
+        .slot_count = manager->config.slot_count,
+        .blocking_thread_max = BLOCKING_THREADS_MAX,
+        .cluster_id = config_text(config, CONFIG_CLUSTER_ID),
+        .incarnation = manager->incarnation,
+        .transport = manager->config.transport,
+        .data_address = manager->config.data_address,
+        .exchange = &manager->budget.exchange,
+        .tasks = &manager->budget.operators,
+        .max_record_bytes = (uint32_t)config_size_bytes(config, CONFIG_MAX_RECORD_SIZE),
+        .operators = manager->config.operators,
+        .connectors = manager->config.connectors,
+        .clock = clock_system(),
+        .open_backend = open_backend,
+        .backend_context = manager,
+        .on_event = on_task_event,
+        .event_context = manager,
+    };
+    return task_runtime_create(&runtime, &manager->runtime, err);
+}
+
+/* "host-1:6121-a1b2c3" as Flink names them, unless configured. */
+static char *resource_id(const struct task_manager *manager, const char *host)
+{
+    const char *configured = config_text(manager->config.config, CONFIG_TASKMANAGER_ID);
+    if (configured != NULL)
+        return copy_text(configured);
+    char id[ID_TEXT_SIZE];
+    id128_format(manager->incarnation, id);
+    const char *address = task_runtime_data_address(manager->runtime);
+    const char *colon = address != NULL ? strrchr(address, ':') : NULL;
+    return format_text("%s%s-%.6s", host, colon != NULL ? colon : "", id);
+}
+
+static void create_control(struct task_manager *manager)
+{
+    const struct config *config = manager->config.config;
+    char host[256] = "localhost";
+    (void)gethostname(host, sizeof(host) - 1);
+    struct control_config wiring = {.incarnation = manager->incarnation};
+    struct message_register *registration = &wiring.registration;
+    const char *data_address = task_runtime_data_address(manager->runtime);
+    const char *advertised = config_text(config, CONFIG_TASKMANAGER_HOST);
+    registration->protocol_major = RPC_PROTOCOL_MAJOR;
+    registration->protocol_minor = RPC_PROTOCOL_MINOR;
+    registration->version = copy_text(MILLSTREAM_VERSION);
+    registration->cluster_id = copy_text(config_text(config, CONFIG_CLUSTER_ID));
+    registration->name = resource_id(manager, advertised != NULL ? advertised : host);
+    registration->host = copy_text(advertised != NULL ? advertised : host);
+    registration->data_address = advertised_address(data_address, advertised);
+    registration->http_port = task_manager_http_port(manager);
+    registration->slot_count = manager->config.slot_count;
+    registration->memory_bytes = manager->budget.total_bytes;
+    registration->checkpoint_directory = copy_text(manager->checkpoint_directory);
+    checkpoint_token_read(manager->checkpoint_directory, &registration->token,
+                          &registration->token_error);
+    uint64_t seed = 0;
+    random_from_system(&seed, sizeof(seed));
+    manager->control = control_create(&wiring, seed);
+    manager->output.next_tick_ms = CONTROL_NEVER;
+    struct message owner = {.kind = MESSAGE_REGISTER, .registration = wiring.registration};
+    message_done(&owner);
+}
+
+static enum status start(struct task_manager *manager, struct error *err)
+{
+    const struct config *config = manager->config.config;
+    TRY(memory_budget_init(&manager->budget, config, memory_cgroup_limit_bytes(), err));
+    TRY(working_directory_prepare(config, &manager->working_directory, err));
+    TRY(local_directory_open(manager->working_directory, manager->incarnation, &manager->directory,
+                             err));
+    TRY(checkpoint_directory_prepare(config, &manager->checkpoint_directory, err));
+    TRY(file_store_local_create(manager->checkpoint_directory, &manager->checkpoint_store, err));
+    manager->block_cache = state_block_cache_create(manager->budget.rocksdb.limit_bytes);
+    manager->loop = event_loop_create(clock_system(), on_tick, manager);
+    TRY(create_runtime(manager, err));
+    if (manager->config.has_http)
+        TRY(task_http_start(config, &manager->budget, manager->runtime, &manager->is_registered,
+                            &manager->http, err));
+    create_control(manager);
+    CHECK(pthread_create(&manager->loop_thread, NULL, run_loop, manager) == 0);
+    manager->has_loop_thread = true;
+    return STATUS_OK;
+}
+
+enum status task_manager_start(const struct task_manager_config *config,
+                               struct task_manager **ret_manager, struct error *err)
+{
+    struct task_manager *manager = allocate(sizeof(*manager));
+    manager->config = *config;
+    if (manager->config.slot_count == 0)
+        manager->config.slot_count = (uint32_t)config_int(config->config, CONFIG_TASKMANAGER_SLOTS);
+    manager->incarnation = id128_random();
+    CHECK(pthread_mutex_init(&manager->link_lock, NULL) == 0);
+    CHECK(pthread_cond_init(&manager->link_gone, NULL) == 0);
+    const enum status status = start(manager, err);
+    if (status != STATUS_OK) {
+        task_manager_stop(manager);
+        return status;
+    }
+    *ret_manager = manager;
+    return STATUS_OK;
+}
+
+const char *task_manager_data_address(const struct task_manager *manager)
+{
+    return task_runtime_data_address(manager->runtime);
+}
+
+uint16_t task_manager_http_port(const struct task_manager *manager)
+{
+    return manager->http != NULL ? task_http_port(manager->http) : 0;
+}
+
+static void close_link(struct task_manager *manager)
+{
+    if (manager->link != NULL) {
+        rpc_link_close(manager->link, "the TaskManager has ended");
+        rpc_link_unref(manager->link);
+    }
+    (void)pthread_mutex_lock(&manager->link_lock);
+    while (manager->link_count > 0)
+        (void)pthread_cond_wait(&manager->link_gone, &manager->link_lock);
+    (void)pthread_mutex_unlock(&manager->link_lock);
+}
+
+/* The loop first, behind which nothing is commanded any more; the JobManager sees the connection
+ * break and does not wait for heartbeats. */
+void task_manager_stop(struct task_manager *manager)
+{
+    if (manager == NULL)
+        return;
+    task_http_stop(manager->http);
+    if (manager->has_loop_thread) {
+        event_loop_stop(manager->loop);
+        (void)pthread_join(manager->loop_thread, NULL);
+    }
+    close_link(manager);
+    task_runtime_destroy(manager->runtime);
+    event_loop_destroy(manager->loop);
+    control_output_done(&manager->output);
+    control_destroy(manager->control);
+    state_block_cache_destroy(manager->block_cache);
+    if (manager->checkpoint_store != NULL)
+        manager->checkpoint_store->ops->destroy(manager->checkpoint_store);
+    local_directory_close(manager->directory);
+    free(manager->checkpoint_directory);
+    free(manager->working_directory);
+    (void)pthread_cond_destroy(&manager->link_gone);
+    (void)pthread_mutex_destroy(&manager->link_lock);
+    free(manager);
+}
