@@ -114,14 +114,29 @@ static void report_failure(const struct active *active, enum status code, const 
     active->discovery->done(active->discovery->context, result);
 }
 
+/* A source whose readers make their own splits: there is nothing to find. */
+static void report_none(const struct active *active)
+{
+    struct discovery_result *result = allocate(sizeof(*result));
+    result->job = active->job;
+    result->operator_index = active->operator_index;
+    result->enumerator = active->enumerator;
+    result->is_last = true;
+    active->discovery->done(active->discovery->context, result);
+}
+
 static void run_enumerator(struct active *active)
 {
     const struct operator_spec *spec = &active->graph->operators[active->operator_index];
     const char *name = operator_setting(spec, "connector");
     const struct source_connector *connector =
         name != NULL ? source_connector_find(active->discovery->registry, name) : NULL;
-    if (connector == NULL || connector->enumerator.open == NULL) {
-        report_failure(active, STATUS_INVALID, "the source has no connector that finds splits");
+    if (connector == NULL) {
+        report_failure(active, STATUS_INVALID, "the source has no connector of that name");
+        return;
+    }
+    if (connector->makes_splits) {
+        report_none(active);
         return;
     }
     const struct enumerator_ops *ops = &connector->enumerator;

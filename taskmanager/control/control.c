@@ -220,6 +220,13 @@ static void send_registration(struct control *control, const char *local_host)
         free(message->registration.host);
         message->registration.host = copy_text(local_host);
     }
+    if (message->registration.data_address[0] == ':' && local_host != NULL) {
+        char *port = message->registration.data_address;
+        message->registration.data_address =
+            format_text(strchr(local_host, ':') != NULL && local_host[0] != '[' ? "[%s]%s" : "%s%s",
+                        local_host, port);
+        free(port);
+    }
     control_send(control, message);
 }
 
