@@ -39,6 +39,7 @@ struct task_manager {
     struct state_block_cache *block_cache;
     struct task_runtime *runtime;
     struct control *control;
+    struct message_register registration;
     struct control_output output;
     struct event_loop *loop;
     pthread_t loop_thread;
@@ -82,9 +83,23 @@ static void link_event_done(struct link_event *event)
     free(event);
 }
 
+/* The JobManager may have written the token, or moved the directory, since the last attempt. */
+static void refresh_registration(struct task_manager *manager)
+{
+    struct message_register *registration = &manager->registration;
+    free(registration->token);
+    free(registration->token_error);
+    checkpoint_token_read(manager->checkpoint_directory, &registration->token,
+                          &registration->token_error);
+    const struct control_event event = {.kind = CONTROL_EVENT_REGISTRATION,
+                                        .registration = registration};
+    step(manager, &event);
+}
+
 static void handle_connected(void *argument)
 {
     struct link_event *posted = argument;
+    refresh_registration(posted->manager);
     const struct control_event event = {.kind = CONTROL_EVENT_CONNECTED,
                                         .connection = posted->connection,
                                         .connection_change = {.local_host = posted->text}};
@@ -522,8 +537,7 @@ static void create_control(struct task_manager *manager)
     const struct config *config = manager->config.config;
     char host[256] = "localhost";
     (void)gethostname(host, sizeof(host) - 1);
-    struct control_config wiring = {.incarnation = manager->incarnation};
-    struct message_register *registration = &wiring.registration;
+    struct message_register *registration = &manager->registration;
     const char *data_address = task_runtime_data_address(manager->runtime);
     const char *advertised = config_text(config, CONFIG_TASKMANAGER_HOST);
     registration->protocol_major = RPC_PROTOCOL_MAJOR;
@@ -541,10 +555,10 @@ static void create_control(struct task_manager *manager)
                           &registration->token_error);
     uint64_t seed = 0;
     random_from_system(&seed, sizeof(seed));
+    const struct control_config wiring = {.incarnation = manager->incarnation,
+                                          .registration = *registration};
     manager->control = control_create(&wiring, seed);
     manager->output.next_tick_ms = CONTROL_NEVER;
-    struct message owner = {.kind = MESSAGE_REGISTER, .registration = wiring.registration};
-    message_done(&owner);
 }
 
 static enum status start(struct task_manager *manager, struct error *err)
@@ -625,6 +639,8 @@ void task_manager_stop(struct task_manager *manager)
     event_loop_destroy(manager->loop);
     control_output_done(&manager->output);
     control_destroy(manager->control);
+    struct message owner = {.kind = MESSAGE_REGISTER, .registration = manager->registration};
+    message_done(&owner);
     state_block_cache_destroy(manager->block_cache);
     if (manager->checkpoint_store != NULL)
         manager->checkpoint_store->ops->destroy(manager->checkpoint_store);
