@@ -69,6 +69,9 @@ struct task_failure {
 void task_failure_done(struct task_failure *failure);
 void task_failure_copy(struct task_failure *to, const struct task_failure *from);
 
+/* Longer chains report their first operators only. */
+#define TASK_METRICS_OPERATOR_MAX 24
+
 /* Counters of one attempt since its start. */
 struct task_metrics {
     struct job_id job;
@@ -85,7 +88,11 @@ struct task_metrics {
     uint64_t state_bytes;
     uint64_t state_keys;
     int64_t watermark_ms; /* INT64_MIN: none yet */
-    char *waits_for;      /* "/in/a.txt: No such file or directory"; NULL: nothing */
+    /* Of the operators of the chain, in the order of job_vertex.operators. */
+    uint32_t operator_count;
+    uint64_t operator_records_in[TASK_METRICS_OPERATOR_MAX];
+    uint64_t operator_records_out[TASK_METRICS_OPERATOR_MAX];
+    char *waits_for; /* "/in/a.txt: No such file or directory"; NULL: nothing */
 };
 
 struct message_register {

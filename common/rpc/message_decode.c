@@ -74,6 +74,13 @@ static enum status decode_metrics(const Millstream__TaskMetrics *from, struct ta
         .state_keys = from->state_keys,
         .watermark_ms = from->watermark_ms,
     };
+    CHECK_MAX("operators", from->n_operator_records_in, TASK_METRICS_OPERATOR_MAX);
+    CHECK_MAX("operators", from->n_operator_records_out, from->n_operator_records_in);
+    to->operator_count = (uint32_t)from->n_operator_records_out;
+    for (uint32_t i = 0; i < to->operator_count; i++) {
+        to->operator_records_in[i] = from->operator_records_in[i];
+        to->operator_records_out[i] = from->operator_records_out[i];
+    }
     TRY(take_optional(from->waits_for, "bytes of reason", &to->waits_for, err));
     return take_id(from->job, &to->job.value, err);
 }

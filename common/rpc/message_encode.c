@@ -72,6 +72,11 @@ static Millstream__TaskMetrics *encode_metrics(const struct task_metrics *from,
     to->state_keys = from->state_keys;
     to->watermark_ms = from->watermark_ms;
     to->waits_for = text_or_empty(from->waits_for);
+    /* The encoder only reads the arrays. */
+    to->n_operator_records_in = from->operator_count;
+    to->operator_records_in = (uint64_t *)(uintptr_t)from->operator_records_in;
+    to->n_operator_records_out = from->operator_count;
+    to->operator_records_out = (uint64_t *)(uintptr_t)from->operator_records_out;
     return to;
 }
 

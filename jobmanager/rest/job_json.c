@@ -1,6 +1,8 @@
 /* REST: what the answers about a job are made of. */
 #include "jobmanager/rest/handlers.h"
 
+#include "common/base/allocate.h"
+
 #include <string.h>
 
 int64_t job_duration_ms(const struct job_snapshot *job)
@@ -44,23 +46,97 @@ struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex)
     return sum;
 }
 
-static json_t *node_json(struct rest *rest, const struct job_snapshot *job,
-                         const struct vertex_snapshot *vertex, int64_t now_ms)
+/* What a node of the job's text has done: the first of its operators reads its input, the last one
+ * gives its output. State and errors are counted by task and shown at the task's keyed node. */
+struct node_sum {
+    const char *name;
+    uint32_t parallelism;
+    uint64_t records_in;
+    uint64_t records_out;
+    uint64_t errors;
+    uint64_t state_keys;
+    uint64_t state_bytes;
+    bool has_operator;
+};
+
+static struct node_sum *find_node(struct node_sum *nodes, size_t *count, const char *name)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (strcmp(nodes[i].name, name) == 0)
+            return &nodes[i];
+    }
+    nodes[*count] = (struct node_sum){.name = name};
+    return &nodes[(*count)++];
+}
+
+static void add_operator(struct node_sum *node, const struct vertex_snapshot *vertex,
+                         uint32_t place)
+{
+    uint64_t in = 0;
+    uint64_t out = 0;
+    for (uint32_t s = 0; s < vertex->subtask_count; s++) {
+        const struct task_metrics *metrics = &vertex->subtasks[s].metrics;
+        if (place < metrics->operator_count) {
+            in += metrics->operator_records_in[place];
+            out += metrics->operator_records_out[place];
+        }
+    }
+    if (!node->has_operator)
+        node->records_in = in;
+    node->records_out = out;
+    node->has_operator = true;
+}
+
+/* Operators of one node are neighbours in the order of the graph's vertices and chains. */
+static void add_vertex(const struct job_snapshot *job, const struct vertex_snapshot *vertex,
+                       struct node_sum *nodes, size_t *count)
 {
     const struct job_vertex *planned = &job->graph->vertices[vertex->vertex];
     const struct task_metrics sum = vertex_metrics(vertex);
-    const uint32_t counter = vertex->vertex * 2;
-    return json_pack(
-        "{s:s,s:I,s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", planned->name,
-        "parallelism", (json_int_t)planned->parallelism, "status",
-        task_status_name(vertex_status(vertex)), "records-in", (json_int_t)sum.records_in,
-        "records-in-per-second",
-        (json_int_t)rate_per_second(rest->rates, job->id, counter, sum.records_in, now_ms),
-        "records-out", (json_int_t)sum.records_out, "records-out-per-second",
-        (json_int_t)rate_per_second(rest->rates, job->id, counter + 1, sum.records_out, now_ms),
-        "errors-skipped", (json_int_t)sum.error_records, "state-keys", (json_int_t)sum.state_keys,
-        "state-bytes", (json_int_t)sum.state_bytes, "busy-ms", (json_int_t)sum.busy_ms, "idle-ms",
-        (json_int_t)sum.idle_ms, "back-pressured-ms", (json_int_t)sum.back_pressured_ms);
+    struct node_sum *keyed = NULL;
+    struct node_sum *first = NULL;
+    for (uint32_t place = 0; place < planned->operator_count; place++) {
+        const struct operator_spec *spec = &job->graph->operators[planned->operators[place]];
+        struct node_sum *node = find_node(nodes, count, spec->name);
+        node->parallelism = planned->parallelism;
+        add_operator(node, vertex, place);
+        if (first == NULL)
+            first = node;
+        if (spec->key_count > 0)
+            keyed = node;
+    }
+    if (first != NULL)
+        first->errors += sum.error_records;
+    if (keyed != NULL) {
+        keyed->state_keys += sum.state_keys;
+        keyed->state_bytes += sum.state_bytes;
+    }
+}
+
+static json_t *nodes_json(struct rest *rest, const struct job_snapshot *job, int64_t now_ms)
+{
+    struct node_sum *nodes = allocate_array(job->graph->operator_count, sizeof(*nodes));
+    size_t count = 0;
+    for (uint32_t i = 0; i < job->vertex_count; i++)
+        add_vertex(job, &job->vertices[i], nodes, &count);
+    json_t *json = json_array();
+    for (size_t i = 0; i < count; i++) {
+        const struct node_sum *node = &nodes[i];
+        const int64_t in_rate =
+            rate_per_second(rest->rates, job->id, (uint32_t)i * 2, node->records_in, now_ms);
+        const int64_t out_rate =
+            rate_per_second(rest->rates, job->id, (uint32_t)i * 2 + 1, node->records_out, now_ms);
+        (void)json_array_append_new(
+            json,
+            json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", node->name, "parallelism",
+                      (json_int_t)node->parallelism, "records-in", (json_int_t)node->records_in,
+                      "records-in-per-second", (json_int_t)in_rate, "records-out",
+                      (json_int_t)node->records_out, "records-out-per-second", (json_int_t)out_rate,
+                      "errors-skipped", (json_int_t)node->errors, "state-keys",
+                      (json_int_t)node->state_keys, "state-bytes", (json_int_t)node->state_bytes));
+    }
+    free(nodes);
+    return json;
 }
 
 static json_t *checkpoint_part(const struct rest *rest, const struct job_snapshot *job)
@@ -106,9 +182,7 @@ static const char *waiting_for(const struct job_snapshot *job)
 json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job)
 {
     const int64_t now_ms = wall_now_ms();
-    json_t *nodes = json_array();
-    for (uint32_t i = 0; i < job->vertex_count; i++)
-        (void)json_array_append_new(nodes, node_json(rest, job, &job->vertices[i], now_ms));
+    json_t *nodes = nodes_json(rest, job, now_ms);
     const char *waits_for = waiting_for(job);
     json_t *failure = json_null();
     if (job->exception_count > 0)
