@@ -66,18 +66,33 @@ char *job_text_submitter(void)
                          : format_text("%lu@%s", (unsigned long)getuid(), host);
 }
 
+/* `run --local` is its own cluster: keys of the cluster are for its daemons, not for the job. */
+static uint32_t take_job_keys(const struct arguments *arguments, struct setting *settings)
+{
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < arguments->config_count; i++) {
+        const int key = config_find_key(arguments->config[i].key);
+        const bool is_cluster_key =
+            key >= 0 && config_key_scope((enum config_key)key) == CONFIG_SCOPE_CLUSTER;
+        if (!arguments->is_local || !is_cluster_key)
+            settings[count++] = arguments->config[i];
+    }
+    return count;
+}
+
 enum status job_text_compile(const struct arguments *arguments, const char *path,
                              const struct text *text, const struct config *config,
                              struct job_graph **ret_graph)
 {
     SCOPED_TEXT char *submitter = job_text_submitter();
+    struct setting *overrides = allocate_array(arguments->config_count, sizeof(*overrides));
     const struct compile_options options = {
         .registry = connector_registry_builtin(),
         .parameters = arguments->parameters,
         .parameter_count = arguments->parameter_count,
         .parallelism = (uint32_t)arguments->parallelism,
-        .overrides = arguments->config,
-        .override_count = arguments->config_count,
+        .overrides = overrides,
+        .override_count = take_job_keys(arguments, overrides),
         .cluster_config = config,
         .get_env = get_environment,
         .wall_ms = clock_wall_ms(clock_system()),
@@ -91,5 +106,6 @@ enum status job_text_compile(const struct arguments *arguments, const char *path
     (void)fputs(shown.bytes, stderr);
     text_done(&shown);
     compile_report_done(&report);
+    free(overrides);
     return status;
 }

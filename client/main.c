@@ -74,7 +74,8 @@ static enum exit_code unknown_command(const char *name)
 int main(int argc, char **argv)
 {
     (void)signal(SIGPIPE, SIG_IGN);
-    log_configure("client", LOG_WARN, LOG_FORMAT_TEXT);
+    /* What a local run has to say goes through its report; the rest is for a daemon's log. */
+    log_configure("client", LOG_ERROR, LOG_FORMAT_TEXT);
     const char *name = argc > 1 ? argv[1] : "help";
     if (strcmp(name, "help") == 0 || strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0) {
         print_help(argc > 1 ? stdout : stderr);
