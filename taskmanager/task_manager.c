@@ -475,24 +475,32 @@ static void *run_loop(void *argument)
     return NULL;
 }
 
+static enum state_backend_kind backend_kind(const struct job_graph *graph)
+{
+    const char *type = job_graph_config(graph, "state.backend.type");
+    return type == NULL || strcmp(type, "rocksdb") == 0 ? STATE_BACKEND_ROCKSDB
+                                                        : STATE_BACKEND_MEMORY;
+}
+
 static enum status open_backend(void *context, const struct task_deployment *deployment,
                                 const struct job_graph *graph, struct memory_account *account,
                                 struct waker *waker, struct keyed_backend **ret_backend,
                                 struct error *err)
 {
-    (void)account;
+    (void)account; /* of operators; state has a part of its own */
     struct task_manager *manager = context;
     const uint32_t slots = manager->config.slot_count;
-    const struct task_backend_config config = {
+    struct task_backend_config config = {
+        .kind = backend_kind(graph),
         .directory = local_directory_path(manager->directory),
         .store = manager->checkpoint_store,
         .block_cache = manager->block_cache,
-        .account = &manager->budget.state_cache,
         .cache_bytes = manager->budget.state_cache.limit_bytes / slots,
         .queue_bytes = manager->budget.write_queue.limit_bytes / slots,
         .clock = clock_system(),
     };
-    return task_backend_open(&config, deployment, graph, waker, ret_backend, err);
+    return task_backend_open(&config, deployment, graph, &manager->budget.state_cache, waker,
+                             ret_backend, err);
 }
 
 static enum status create_runtime(struct task_manager *manager, struct error *err)
