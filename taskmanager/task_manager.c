@@ -32,6 +32,7 @@ struct task_manager {
     struct task_manager_config config;
     struct id128 incarnation;
     struct memory_budget budget;
+    char *job_manager_address;
     char *working_directory;
     struct local_directory *directory;
     char *checkpoint_directory;
@@ -190,7 +191,7 @@ static void connect_to_job_manager(struct task_manager *manager, uint64_t connec
         .context = dialled, .on_open = on_open, .on_message = on_message, .on_closed = on_closed};
     manager->connection = connection;
     manager->link =
-        rpc_link_dial(manager->config.transport, manager->config.job_manager_address, &handler);
+        rpc_link_dial(manager->config.transport, manager->job_manager_address, &handler);
 }
 
 /* ---- what tasks report ---- */
@@ -598,6 +599,7 @@ enum status task_manager_start(const struct task_manager_config *config,
     if (manager->config.slot_count == 0)
         manager->config.slot_count = (uint32_t)config_int(config->config, CONFIG_TASKMANAGER_SLOTS);
     manager->incarnation = id128_random();
+    manager->job_manager_address = copy_text(config->job_manager_address);
     CHECK(pthread_mutex_init(&manager->link_lock, NULL) == 0);
     CHECK(pthread_cond_init(&manager->link_gone, NULL) == 0);
     const enum status status = start(manager, err);
@@ -654,6 +656,7 @@ void task_manager_stop(struct task_manager *manager)
         manager->checkpoint_store->ops->destroy(manager->checkpoint_store);
     local_directory_close(manager->directory);
     free(manager->checkpoint_directory);
+    free(manager->job_manager_address);
     free(manager->working_directory);
     (void)pthread_cond_destroy(&manager->link_gone);
     (void)pthread_mutex_destroy(&manager->link_lock);

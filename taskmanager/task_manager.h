@@ -18,7 +18,7 @@ struct task_manager_config {
     const struct operator_ops *const *operators; /* ends in NULL; outlives it */
     const struct connector_registry *connectors; /* outlives it */
     struct transport *transport;                 /* outlives it */
-    const char *job_manager_address;             /* what to dial: "localhost:6123" */
+    const char *job_manager_address;             /* what to dial: "localhost:6123"; copied */
     const char *data_address;                    /* what to listen on: "127.0.0.1:0" */
     uint32_t slot_count;                         /* 0: taskmanager.numberOfTaskSlots */
     bool has_http;
