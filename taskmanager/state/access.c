@@ -3,7 +3,8 @@
 #include "common/base/allocate.h"
 #include "taskmanager/state/parts.h"
 
-#define GROUP_KEYS 16
+#define GROUP_KEYS    16
+#define ROW_LIMIT_MIN 16
 
 struct access {
     struct state_table *table;
@@ -102,7 +103,7 @@ static inline void give_for_update(struct access *access, uint32_t i, struct ent
 {
     struct state_table *table = access->table;
     state_entry_change(table, entry);
-    entry->touched = 1;
+    entry->touched = table->round;
     if (__builtin_expect((entry->flags & ENTRY_DELETED) != 0, 0) ||
         (table->codec.has_ttl && !is_fresh && entry_is_expired(table, entry, access->wall_ms))) {
         restart_entry(table, entry);
@@ -117,7 +118,7 @@ static inline void give_for_update(struct access *access, uint32_t i, struct ent
 static inline void give_for_read(struct access *access, uint32_t i, struct entry *entry)
 {
     const struct state_table *table = access->table;
-    entry->touched = 1;
+    entry->touched = table->round;
     access->slots[i] =
         (entry->flags & ENTRY_DELETED) != 0 || entry_is_expired(table, entry, access->wall_ms)
             ? NULL
@@ -236,21 +237,36 @@ static enum status access_misses(struct misses *misses, struct error *err)
     return STATUS_OK;
 }
 
+/* The slots of the call before are given up. */
+static void next_round(struct state_table *table)
+{
+    table->round = table->round == UINT8_MAX ? 1 : (uint8_t)(table->round + 1);
+}
+
+/* What one call adds and keeps in place is bounded by a share of the cache. */
+static uint32_t row_limit(const struct state_table *table)
+{
+    const uint64_t rows = table->backend->config.cache_bytes / 16 / (table->table.key_offset + 16);
+    if (rows > BATCH_ROWS_MAX)
+        return BATCH_ROWS_MAX;
+    return rows < ROW_LIMIT_MIN ? ROW_LIMIT_MIN : (uint32_t)rows;
+}
+
 static enum step access_rows(struct access *access, uint32_t *ret_count, struct error *err)
 {
     struct state_table *table = access->table;
     struct state_backend *backend = table->backend;
     DCHECK(access->first < access->keys->count);
     state_scan_end(table);
+    next_round(table);
     const enum step room = state_backend_make_room(backend, err);
     if (room != STEP_DONE)
         return room;
     access->count = access->keys->count - access->first;
     if (table->codec.has_ttl)
         access->wall_ms = clock_wall_ms(backend->config.clock);
-    /* What one call can add is bounded, so that the budget holds. */
-    if (access->count > BATCH_ROWS_MAX)
-        access->count = BATCH_ROWS_MAX;
+    if (access->count > row_limit(table))
+        access->count = row_limit(table);
     struct misses misses;
     misses.access = access;
     misses.count = 0;
@@ -294,6 +310,7 @@ static enum step table_remove(struct state *state, const struct key_batch *keys,
 {
     struct state_table *table = table_of(state);
     state_scan_end(table);
+    next_round(table);
     const enum step room = state_backend_make_room(table->backend, err);
     if (room != STEP_DONE)
         return room;

@@ -315,6 +315,8 @@ static void evict_dirty(struct state_backend *backend, struct state_table *table
 static void evict_entry(struct state_backend *backend, struct state_table *table,
                         struct entry *entry)
 {
+    if (entry->touched == table->round)
+        return;
     if (entry->touched != 0)
         entry->touched = 0;
     else if (entry->stamp == 0) {

@@ -46,7 +46,7 @@ struct entry {
     uint32_t position; /* in the list of dirty entries of its set */
     uint32_t key_size; /* may be KEY_NULL */
     uint32_t subkey_size;
-    uint8_t touched; /* since the clock hand passed */
+    uint8_t touched; /* 0: not since the clock hand passed; else the table's round then */
     uint8_t flags;
     uint8_t is_long; /* key and subkey lie in a piece of their own; never changes */
     uint8_t spare;
