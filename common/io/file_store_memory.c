@@ -65,8 +65,8 @@ static void insert(struct memory_store *store, size_t index, const char *path, c
     (void)array_push(store->objects, store->count, store->capacity);
     memmove(&store->objects[index + 1], &store->objects[index],
             (store->count - 1 - index) * sizeof(*store->objects));
-    store->objects[index] = (struct object){
-        .path = copy_text(path), .bytes = copy_memory(bytes, size), .size = size};
+    store->objects[index] =
+        (struct object){.path = copy_text(path), .bytes = copy_memory(bytes, size), .size = size};
     store->byte_count += size;
 }
 
@@ -124,8 +124,7 @@ static enum status memory_copy(struct file_store *file_store, const char *from, 
     return status;
 }
 
-static enum status memory_remove(struct file_store *file_store, const char *path,
-                                 struct error *err)
+static enum status memory_remove(struct file_store *file_store, const char *path, struct error *err)
 {
     struct memory_store *store = memory(file_store);
     (void)pthread_mutex_lock(&store->lock);
@@ -206,9 +205,8 @@ static enum status memory_list(struct file_store *file_store, const char *path,
     return status;
 }
 
-static enum status memory_upload(struct file_store *store, const char *local_path,
-                                 const char *path, uint32_t *ret_crc32c, uint64_t *ret_size,
-                                 struct error *err)
+static enum status memory_upload(struct file_store *store, const char *local_path, const char *path,
+                                 uint32_t *ret_crc32c, uint64_t *ret_size, struct error *err)
 {
     (void)store;
     (void)path;
@@ -225,8 +223,7 @@ static enum status memory_download(struct file_store *store, const char *path,
     (void)path;
     (void)crc;
     (void)size;
-    return error_set(err, STATUS_UNSUPPORTED, "download %s: this store holds no files",
-                     local_path);
+    return error_set(err, STATUS_UNSUPPORTED, "download %s: this store holds no files", local_path);
 }
 
 static enum status memory_space(struct file_store *file_store, uint64_t *ret_free,

@@ -194,9 +194,9 @@ static enum status begin_restore(struct core *core, struct job *job, const struc
                                  struct error *err)
 {
     struct checkpoint_metadata metadata = {0};
+    SCOPED_TEXT char *file = format_text("%s/_metadata", event->submit.restore_path);
     TRY(checkpoint_metadata_decode(event->submit.restore_metadata,
-                                   event->submit.restore_metadata_size, event->submit.restore_path,
-                                   &metadata, err));
+                                   event->submit.restore_metadata_size, file, &metadata, err));
     struct job_graph *old = NULL;
     enum status status = job_graph_decode(metadata.graph, metadata.graph_size, &old, err);
     if (status == STATUS_OK)
