@@ -147,10 +147,11 @@ static void store_number(struct call *call, uint32_t row, const struct number *n
 
 static void cast_number(struct call *call)
 {
-    KERNEL_LOOP(call, row,
-                const struct number number =
-                    load_number(call->args[0].column, arg_row(call, 0, row));
-                store_number(call, row, &number););
+    FOR_ROWS(call, row)
+    {
+        const struct number number = load_number(call->args[0].column, arg_row(call, 0, row));
+        store_number(call, row, &number);
+    }
 }
 
 /* ---- from text ---- */
@@ -272,9 +273,14 @@ static void text_to_decimal(struct call *call, uint32_t row, struct slice text)
 static void cast_from_text(struct call *call)
 {
     const bool is_decimal = call->node->type.kind == TYPE_DECIMAL;
-    KERNEL_LOOP(call, row, const struct slice text = trimmed(arg_string(call, 0, row));
-                if (is_decimal) text_to_decimal(call, row, text);
-                else if (!parse_value(call, row, text)) reject(call, row););
+    FOR_ROWS(call, row)
+    {
+        const struct slice text = trimmed(arg_string(call, 0, row));
+        if (is_decimal)
+            text_to_decimal(call, row, text);
+        else if (!parse_value(call, row, text))
+            reject(call, row);
+    }
 }
 
 /* ---- to text ---- */
@@ -342,10 +348,16 @@ static void cast_to_text(struct call *call)
     struct string_writer writer = string_writer_start(call, call->result);
     struct text out;
     text_init(&out, EXPRESSION_STRING_BYTES_MAX);
-    KERNEL_LOOP(call, row, text_clear(&out); format_value(call, row, &out);
-                const struct slice text = {out.bytes, (uint32_t)out.size};
-                if (out.overflowed) call_raise(call, row, "the text is longer than 16 MiB");
-                else put_text(call, &writer, row, text););
+    FOR_ROWS(call, row)
+    {
+        text_clear(&out);
+        format_value(call, row, &out);
+        const struct slice text = {out.bytes, (uint32_t)out.size};
+        if (out.overflowed)
+            call_raise(call, row, "the text is longer than 16 MiB");
+        else
+            put_text(call, &writer, row, text);
+    }
     text_done(&out);
 }
 
@@ -355,12 +367,15 @@ static void cast_same_bytes(struct call *call)
     const struct column *from = call->args[0].column;
     const uint32_t shift = column_share_buffers(call->result, from);
     const bool checks = from->type.kind == TYPE_BYTES;
-    KERNEL_LOOP(
-        call, row, const struct string_view *view = &column_views(from)[arg_row(call, 0, row)];
+    FOR_ROWS(call, row)
+    {
+        const struct string_view *view = &column_views(from)[arg_row(call, 0, row)];
         if (checks && !utf8_is_valid(string_view_bytes(from, view), view->size)) {
             reject(call, row);
             continue;
-        } column_views(call->result)[row] = string_view_part(from, view, shift, 0, view->size););
+        }
+        column_views(call->result)[row] = string_view_part(from, view, shift, 0, view->size);
+    }
 }
 
 /* ---- times ---- */
@@ -368,18 +383,22 @@ static void cast_same_bytes(struct call *call)
 static void cast_moment(struct call *call)
 {
     const struct time_zone *zone = scratch_expression(call->scratch)->time_zone;
-    KERNEL_LOOP(call, row,
-                const struct moment moment =
-                    moment_load(call->args[0].column, arg_row(call, 0, row), zone);
-                if (!moment_store(call->result, row, moment, zone)) call_set_null(call, row););
+    FOR_ROWS(call, row)
+    {
+        const struct moment moment = moment_load(call->args[0].column, arg_row(call, 0, row), zone);
+        if (!moment_store(call->result, row, moment, zone))
+            call_set_null(call, row);
+    }
 }
 
 static void cast_instant_precision(struct call *call)
 {
-    KERNEL_LOOP(call, row,
-                struct moment moment =
-                    moment_load(call->args[0].column, arg_row(call, 0, row), NULL);
-                if (!moment_store(call->result, row, moment, NULL)) call_set_null(call, row););
+    FOR_ROWS(call, row)
+    {
+        struct moment moment = moment_load(call->args[0].column, arg_row(call, 0, row), NULL);
+        if (!moment_store(call->result, row, moment, NULL))
+            call_set_null(call, row);
+    }
 }
 
 /* ---- which casts exist ---- */

@@ -81,11 +81,15 @@ static void decimal_kernel(struct call *call, decimal_operation *operation, bool
     const unsigned scale_a = call->args[0].column->type.scale;
     const unsigned scale_b = call->args[1].column->type.scale;
     const struct decimal_shape to = {call->node->type.precision, call->node->type.scale};
-    KERNEL_LOOP(call, row, const __int128 a = ARG(call, 0, __int128, row);
-                const __int128 b = ARG(call, 1, __int128, row);
-                if (divides && b == 0) call_raise(call, row, "division by zero");
-                else if (!operation(a, scale_a, b, scale_b, to, &RESULT(call, __int128)[row]))
-                    call_set_null(call, row););
+    FOR_ROWS(call, row)
+    {
+        const __int128 a = ARG(call, 0, __int128, row);
+        const __int128 b = ARG(call, 1, __int128, row);
+        if (divides && b == 0)
+            call_raise(call, row, "division by zero");
+        else if (!operation(a, scale_a, b, scale_b, to, &RESULT(call, __int128)[row]))
+            call_set_null(call, row);
+    }
 }
 
 static bool decimal_plus(__int128 a, unsigned scale_a, __int128 b, unsigned scale_b,

@@ -162,12 +162,16 @@ static bool bind_same_type(struct binder *binder, struct node *node)
 static void distinct_from(struct call *call, uint8_t distinct)
 {
     uint8_t *out = RESULT(call, uint8_t);
-    KERNEL_LOOP(call, row, const bool null_a = arg_is_null(call, 0, row);
-                const bool null_b = arg_is_null(call, 1, row); bool equal = null_a && null_b;
-                if (!null_a && !null_b) equal =
-                    compare_values(call->args[0].column, arg_row(call, 0, row),
+    FOR_ROWS(call, row)
+    {
+        const bool null_a = arg_is_null(call, 0, row);
+        const bool null_b = arg_is_null(call, 1, row);
+        bool equal = null_a && null_b;
+        if (!null_a && !null_b)
+            equal = compare_values(call->args[0].column, arg_row(call, 0, row),
                                    call->args[1].column, arg_row(call, 1, row)) == 0;
-                out[row] = equal ? !distinct : distinct;);
+        out[row] = equal ? !distinct : distinct;
+    }
 }
 
 static void is_distinct_from(struct call *call)
@@ -199,8 +203,13 @@ static void in_list_row(struct call *call, uint32_t row)
 
 static void in_list(struct call *call)
 {
-    KERNEL_LOOP(call, row, if (arg_is_null(call, 0, row)) call_set_null(call, row);
-                else in_list_row(call, row););
+    FOR_ROWS(call, row)
+    {
+        if (arg_is_null(call, 0, row))
+            call_set_null(call, row);
+        else
+            in_list_row(call, row);
+    }
 }
 
 /* The argument that is largest (sign 1) or smallest (-1) as an index. */
@@ -212,18 +221,21 @@ static void pick_extreme(struct call *call, int sign)
     for (uint32_t i = 0; is_view && i < call->arg_count; i++)
         shifts[i] = column_share_buffers(result, call->args[i].column);
     const size_t size = type_value_size(result->type.kind);
-    KERNEL_LOOP(
-        call, row, uint32_t best = 0; for (uint32_t i = 1; i < call->arg_count; i++) {
+    FOR_ROWS(call, row)
+    {
+        uint32_t best = 0;
+        for (uint32_t i = 1; i < call->arg_count; i++) {
             const int order = compare_values(call->args[i].column, arg_row(call, i, row),
                                              call->args[best].column, arg_row(call, best, row));
             if (order != 0 && (order > 0) == (sign > 0))
                 best = i;
-        } const uint32_t from = arg_row(call, best, row);
+        }
+        const uint32_t from = arg_row(call, best, row);
         memcpy((char *)result->values + row * size,
                (const char *)call->args[best].column->values + from * size, size);
         if (is_view && column_views(result)[row].size > STRING_VIEW_INLINE)
-            column_views(result)[row]
-                .ref.buffer += shifts[best];);
+            column_views(result)[row].ref.buffer += shifts[best];
+    }
     scratch_give_rows(call->scratch, shifts);
 }
 

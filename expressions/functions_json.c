@@ -80,8 +80,8 @@ static void json_exists(struct call *call)
         struct slice value;
         if (row_path(call, row, &parsed, &path))
             RESULT(call, uint8_t)
-            [row] = json_path_find(path, arg_string(call, 1, row), arg_string(call, 0, row),
-                                   &value) == JSON_FOUND;
+        [row] = json_path_find(path, arg_string(call, 1, row), arg_string(call, 0, row), &value) ==
+                JSON_FOUND;
     }
 }
 

@@ -19,6 +19,63 @@ static bool bind_array_of_text(struct binder *binder, struct node *node)
     return true;
 }
 
+/* Inline texts are copied where 64 bytes are readable behind them. */
+#define INLINE_ROOM (16 + BUFFER_PADDING)
+
+static uint32_t count_words(const struct column *from, uint32_t row)
+{
+    const struct string_view *view = &column_views(from)[row];
+    if (view->size > STRING_VIEW_INLINE)
+        return split_count(string_view_bytes(from, view), view->size);
+    char room[INLINE_ROOM] = {0};
+    memcpy(room, view->inlined, STRING_VIEW_INLINE);
+    return split_count(room, view->size);
+}
+
+static uint32_t write_words(const struct column *from, uint32_t row, struct string_view *views)
+{
+    const struct string_view *view = &column_views(from)[row];
+    if (view->size > STRING_VIEW_INLINE)
+        return split_words(string_view_bytes(from, view), view->size, view->ref.buffer,
+                           view->ref.offset, views);
+    char room[INLINE_ROOM] = {0};
+    memcpy(room, view->inlined, STRING_VIEW_INLINE);
+    return split_words(room, view->size, 0, 0, views);
+}
+
+static void split_white(struct call *call)
+{
+    const struct column *from = call->args[0].column;
+    uint32_t *offsets = call->result->offsets;
+    uint32_t next = 0;
+    uint32_t total = 0;
+    FOR_ROWS(call, row)
+    {
+        while (next <= row)
+            offsets[next++] = total;
+        total += count_words(from, arg_row(call, 0, row));
+    }
+    while (next <= call->row_count)
+        offsets[next++] = total;
+    struct column *words = column_create(word_field.type, total);
+    const uint32_t shift = column_share_buffers(words, from);
+    CHECK(shift == 0);
+    struct string_view *views = column_views(words);
+    FOR_ROWS(call, row)
+    {
+        views += write_words(from, arg_row(call, 0, row), views);
+    }
+    call->result->children[0] = words;
+}
+
+/* ---- split at a separator ---- */
+
+struct word_list {
+    struct string_view *views;
+    uint32_t count;
+    uint32_t capacity;
+};
+
 /* The words so far as the child of the result, offsets of rows from `next` on filled. */
 static void finish_array(struct call *call, struct word_list *list, const struct column *from,
                          uint32_t next)
@@ -33,44 +90,6 @@ static void finish_array(struct call *call, struct word_list *list, const struct
     CHECK(shift == 0);
     call->result->children[0] = words;
     free(list->views);
-}
-
-/* Inline texts are copied where 64 bytes are readable behind them. */
-#define INLINE_ROOM (16 + 64)
-
-static void split_row(struct word_list *list, const struct column *from, uint32_t row)
-{
-    const struct string_view *view = &column_views(from)[row];
-    if (view->size > STRING_VIEW_INLINE) {
-        split_words(string_view_bytes(from, view), view->size, view->ref.buffer, view->ref.offset,
-                    list);
-        return;
-    }
-    char room[INLINE_ROOM] = {0};
-    memcpy(room, view->inlined, STRING_VIEW_INLINE);
-    split_words(room, view->size, 0, 0, list);
-}
-
-/* One list for the batch: sized for words of four bytes and a blank, then grown. */
-static void list_start(struct word_list *list, const struct call *call, const struct column *from)
-{
-    uint64_t total = 0;
-    KERNEL_LOOP(call, row, total += column_views(from)[arg_row(call, 0, row)].size;);
-    list->capacity = (uint32_t)(total / 5 + call->count + 16);
-    list->views = reallocate_array(NULL, list->capacity, sizeof(*list->views));
-    list->count = 0;
-}
-
-static void split_white(struct call *call)
-{
-    const struct column *from = call->args[0].column;
-    uint32_t *offsets = call->result->offsets;
-    struct word_list list;
-    list_start(&list, call, from);
-    uint32_t next = 0;
-    KERNEL_LOOP(call, row, while (next <= row) offsets[next++] = list.count;
-                split_row(&list, from, arg_row(call, 0, row)););
-    finish_array(call, &list, from, next);
 }
 
 static struct string_view *push_view(struct word_list *list)
@@ -104,37 +123,60 @@ static void split_separator(struct call *call)
 {
     const struct column *from = call->args[0].column;
     uint32_t *offsets = call->result->offsets;
-    struct word_list list;
-    list_start(&list, call, from);
+    struct word_list list = {NULL, 0, 0};
     uint32_t next = 0;
-    KERNEL_LOOP(call, row, while (next <= row) offsets[next++] = list.count;
-                split_parts(&list, from, &column_views(from)[arg_row(call, 0, row)],
-                            arg_string(call, 1, row)););
+    FOR_ROWS(call, row)
+    {
+        while (next <= row)
+            offsets[next++] = list.count;
+        split_parts(&list, from, &column_views(from)[arg_row(call, 0, row)],
+                    arg_string(call, 1, row));
+    }
     finish_array(call, &list, from, next);
 }
 
-/* Part i from 0 of a text split at a separator; NULL if there is none. */
+struct part {
+    uint32_t start;
+    uint32_t end;
+};
+
+/* Part `index` from 0 of a text split at a separator. */
+static bool find_part(struct slice text, struct slice separator, int64_t index,
+                      struct part *ret_part)
+{
+    uint32_t start = 0;
+    if (index < 0)
+        return false;
+    for (;;) {
+        const char *found = separator.size == 0 ? NULL
+                                                : memmem(text.bytes + start, text.size - start,
+                                                         separator.bytes, separator.size);
+        if (index-- == 0) {
+            const uint32_t end = found == NULL ? text.size : (uint32_t)(found - text.bytes);
+            *ret_part = (struct part){start, end};
+            return true;
+        }
+        if (found == NULL)
+            return false;
+        start = (uint32_t)(found - text.bytes) + separator.size;
+    }
+}
+
 static void split_index(struct call *call)
 {
     const struct column *from = call->args[0].column;
     const uint32_t shift = column_share_buffers(call->result, from);
-    KERNEL_LOOP(
-        call, row, const struct string_view *view = &column_views(from)[arg_row(call, 0, row)];
-        const struct slice separator = arg_string(call, 1, row);
-        const char *bytes = string_view_bytes(from, view);
-        int64_t left = ARG(call, 2, int64_t, row); uint32_t start = 0; uint32_t end = view->size;
-        bool found_part = left >= 0; while (found_part) {
-            const char *found = separator.size == 0 ? NULL
-                                                    : memmem(bytes + start, view->size - start,
-                                                             separator.bytes, separator.size);
-            end = found == NULL ? view->size : (uint32_t)(found - bytes);
-            if (left-- == 0)
-                break;
-            found_part = found != NULL;
-            start = end + separator.size;
-        } if (found_part) column_views(call->result)[row] =
-                                         string_view_part(from, view, shift, start, end - start);
-        else call_set_null(call, row););
+    FOR_ROWS(call, row)
+    {
+        struct part part;
+        const struct string_view *view = &column_views(from)[arg_row(call, 0, row)];
+        if (find_part(arg_string(call, 0, row), arg_string(call, 1, row),
+                      ARG(call, 2, int64_t, row), &part))
+            column_views(call->result)[row] =
+                string_view_part(from, view, shift, part.start, part.end - part.start);
+        else
+            call_set_null(call, row);
+    }
 }
 
 const struct function functions_split[] = {

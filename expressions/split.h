@@ -13,16 +13,12 @@
 
 #include "common/data/batch.h"
 
-/* Growing list of views. */
-struct word_list {
-    struct string_view *views;
-    uint32_t count;
-    uint32_t capacity;
-};
+/* Words of a text. bytes must be followed by 64 readable bytes (BUFFER_PADDING). */
+uint32_t split_count(const char *bytes, uint32_t size);
 
-/* Appends the words of one text. bytes must be followed by BUFFER_PADDING readable bytes; views of
- * words longer than 12 bytes get that buffer index and base + their place. */
-void split_words(const char *bytes, uint32_t size, uint32_t buffer, uint32_t base,
-                 struct word_list *list);
+/* Writes the split_count views of the words and returns how many. Words longer than 12 bytes get
+ * that buffer index and base + their place. */
+uint32_t split_words(const char *bytes, uint32_t size, uint32_t buffer, uint32_t base,
+                     struct string_view *views);
 
 #endif

@@ -114,9 +114,11 @@ static void shift(struct call *call, int sign)
 {
     const bool is_exact = type_is_timestamp(call->node->type.kind) &&
                           call->args[1].column->type.kind == TYPE_INTERVAL_SECOND;
-    KERNEL_LOOP(call, row,
-                if (!(is_exact ? shift_instant(call, row, sign) : shift_moment(call, row, sign)))
-                    call_set_null(call, row););
+    FOR_ROWS(call, row)
+    {
+        if (!(is_exact ? shift_instant(call, row, sign) : shift_moment(call, row, sign)))
+            call_set_null(call, row);
+    }
 }
 
 void add_interval(struct call *call)
@@ -131,10 +133,11 @@ void subtract_interval(struct call *call)
 
 void subtract_times(struct call *call)
 {
-    KERNEL_LOOP(
-        call, row,
+    FOR_ROWS(call, row)
+    {
         const struct moment a = moment_load(call->args[0].column, arg_row(call, 0, row), NULL);
         const struct moment b = moment_load(call->args[1].column, arg_row(call, 1, row), NULL);
         if (__builtin_sub_overflow(a.us, b.us, &RESULT(call, int64_t)[row]))
-            call_set_null(call, row););
+            call_set_null(call, row);
+    }
 }

@@ -101,7 +101,9 @@ static char *repeated(const char *part, size_t count, const char *middle, const 
     text_append(&text, middle);
     for (size_t i = 0; i < count; i++)
         text_append(&text, end);
-    return text_take(&text);
+    char *bytes = text_take(&text);
+    text_done(&text);
+    return bytes;
 }
 
 static void check_refused(char *text, const char *message)
@@ -122,8 +124,8 @@ START_TEST(limits_hold)
     check_refused(repeated("lower(", 1000, "word", ")"), "levels deep");
     check_refused(repeated("1 + ", 5000, "1", ""), "operators in a chain");
     check_refused(repeated("amount[1]", 1, "", "[1]"), "only ARRAY and MAP");
-    check_refused(repeated("", 1, "cast(word as ", repeated("array<", 100, "int", ">")),
-                  "levels deep");
+    SCOPED_TEXT char *type = repeated("array<", 100, "int", ">");
+    check_refused(format_text("cast(word as %s)", type), "levels deep");
     check_refused(repeated("1234567890", 7000, "", ""), "more than the 65536");
     SCOPED(schema_unref) struct schema *schema = make_schema();
     /* A long chain of conditions is no depth. */
@@ -348,18 +350,18 @@ START_TEST(split_twins_agree)
                                    ? 'x'
                                    : alphabet[random_below(&random, sizeof(alphabet) - 1)];
         memset(buffer->bytes + size, round % 2 ? ' ' : 'z', 64);
-        struct word_list lists[3] = {{0}};
+        struct string_view views[3][200];
+        uint32_t counts[3];
+        memset(views, 0, sizeof(views));
         for (size_t f = 0; f < 3; f++) {
             const unsigned before = cpu_restrict(features[f]);
-            split_words(buffer->bytes, size, 3, 1000, &lists[f]);
+            ck_assert_uint_le(split_count(buffer->bytes, size), 200);
+            counts[f] = split_words(buffer->bytes, size, 3, 1000, views[f]);
+            ck_assert_uint_eq(counts[f], split_count(buffer->bytes, size));
             (void)cpu_restrict(before);
-            ck_assert_uint_eq(lists[f].count, lists[0].count);
-            ck_assert(lists[f].count == 0 ||
-                      memcmp(lists[f].views, lists[0].views,
-                             lists[0].count * sizeof(struct string_view)) == 0);
+            ck_assert_uint_eq(counts[f], counts[0]);
+            ck_assert_int_eq(memcmp(views[f], views[0], sizeof(views[0])), 0);
         }
-        for (size_t f = 0; f < 3; f++)
-            free(lists[f].views);
     }
     buffer_unref(buffer);
 }
@@ -384,7 +386,7 @@ START_TEST(time_zones)
     ck_assert_int_eq(time_zone_offset(zone, 4085924400), 7200); /* July 2099: by the rule */
     ck_assert_int_eq(time_zone_offset(zone, 4102444800), 3600); /* January 2100 */
     ck_assert_int_eq(time_zone_offset_local(zone, 1711850400 + 1800), 3600); /* in the gap */
-    ck_assert_int_eq(time_zone_offset_local(zone, 1729996200), 7200); /* twice: earlier */
+    ck_assert_int_eq(time_zone_offset_local(zone, 1729996200), 7200);        /* twice: earlier */
     time_zone_destroy(zone);
     SCOPED(schema_unref) struct schema *schema = make_schema();
     SCOPED(batch_unref) struct batch *batch = make_batch(schema);

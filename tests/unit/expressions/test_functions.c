@@ -338,6 +338,8 @@ START_TEST(collections)
         {"coalesce(split(nils), split(s))", "[Hello, World]"},
         {"array[1, 2] = array[1, 2]", "TRUE"},
         {"row(1, s)", "(1, Hello World)"},
+        {"row(1, s).EXPR$1", "Hello World"},
+        {"row(1, s).EXPR$9", "problem: unknown field"},
     };
     GOLDEN_CHECK(goldens);
 }
