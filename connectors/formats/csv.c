@@ -329,6 +329,9 @@ static enum decode csv_decode(void *self, struct buffer *buffer, uint32_t offset
                                 &record.end, ret_error);
             break;
         case SCAN_BAD_QUOTE:
+            /* The rest of the line belongs to it, wherever the bytes given end. */
+            if (!is_end && memchr(buffer->bytes + record.bad, '\n', limit - record.bad) == NULL)
+                return DECODE_DONE;
             decode = bad_quotes(buffer, start, record.bad, limit,
                                 "expected a delimiter or the line's end behind a quoted field",
                                 &record.end, ret_error);

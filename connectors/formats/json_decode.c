@@ -548,27 +548,35 @@ static inline bool is_expected_key(struct parse *p, const struct type_field *fie
     return true;
 }
 
-/* A field whose key is not the expected one. *next is the column expected next. */
+/* How far an object of declared fields has been read. */
+struct object_progress {
+    uint32_t next;  /* the column expected */
+    uint32_t found; /* declared fields, repeats included */
+    bool in_order;
+};
+
+/* A field whose key is not the expected one. */
 static __attribute__((noinline)) bool read_other_field(struct parse *p,
                                                        const struct type_field *fields,
-                                                       uint32_t count, uint32_t *next,
-                                                       bool *in_order)
+                                                       uint32_t count,
+                                                       struct object_progress *progress)
 {
     struct string key;
     if (p->at >= p->end || p->bytes[p->at] != '"')
         return fail(p, "expected a key");
     if (!read_string(p, &key))
         return false;
-    const uint32_t column = find_field(fields, count, &key, *next);
+    const uint32_t column = find_field(fields, count, &key, progress->next);
     if (!take_char(p, ':'))
         return fail(p, "expected ':'");
     if (column == UINT32_MAX)
         return skip_value(p);
     /* While columns only rise, none can have come before. */
-    *in_order = *in_order && column >= *next;
-    if (!*in_order && batch_builder_has(p->out, column))
+    progress->in_order = progress->in_order && column >= progress->next;
+    if (!progress->in_order && batch_builder_has(p->out, column))
         batch_builder_drop(p->out, column);
-    *next = column + 1;
+    progress->next = column + 1;
+    progress->found++;
     return read_column(p, fields, column);
 }
 
@@ -591,29 +599,27 @@ static bool fill_missing(struct parse *p, const struct type_field *fields, uint3
 /* An object of declared fields, at its brace. */
 static bool read_object(struct parse *p, const struct type_field *fields, uint32_t count)
 {
-    uint32_t next = 0;
-    uint32_t found = 0;
-    bool in_order = true;
+    struct object_progress progress = {.in_order = true};
     p->at++;
     p->depth++;
     if (!take_char(p, '}')) {
         do {
             skip_space(p);
-            if (in_order && is_expected_key(p, fields, next)) {
-                if (!read_column(p, fields, next))
+            if (progress.in_order && is_expected_key(p, fields, progress.next)) {
+                if (!read_column(p, fields, progress.next))
                     return false;
-                next++;
-            } else if (!read_other_field(p, fields, count, &next, &in_order)) {
+                progress.next++;
+                progress.found++;
+            } else if (!read_other_field(p, fields, count, &progress)) {
                 return false;
             }
-            found++;
         } while (take_char(p, ','));
         if (!take_char(p, '}'))
             return fail(p, "expected ',' or '}'");
     }
     p->depth--;
     /* All in their order and as many as there are, the last one last: nothing is missing. */
-    if (in_order && found == count && next == count)
+    if (progress.in_order && progress.found == count && progress.next == count)
         return true;
     return fill_missing(p, fields, count);
 }

@@ -141,6 +141,17 @@ START_TEST(csv_says_what_is_wrong_and_goes_on)
 }
 END_TEST
 
+START_TEST(csv_takes_a_line_with_a_bad_quote_as_a_whole)
+{
+    check_decode(
+        "a INT", "csv", "format.header", "false", "\"q\"9\"1\n2\n\"x\"3",
+        "!0: expected a delimiter or the line's end behind a quoted field at position 3 of "
+        "the record\n+I[2]\n"
+        "!9: expected a delimiter or the line's end behind a quoted field at position 3 of "
+        "the record\n");
+}
+END_TEST
+
 START_TEST(csv_round_trips_every_simple_type)
 {
     struct schema *schema = kit_schema(
@@ -170,6 +181,19 @@ START_TEST(json_reads_any_order_and_ignores_unknown_fields)
         "+I[2, \xC3\xA9\xF0\x9F\x98\x80\n\", null, null]\n"
         "+I[3, b, FALSE, null]\n"
         "+I[0, caf\xC3\xA9 and a long string, null, null]\n");
+}
+END_TEST
+
+START_TEST(json_fills_what_unknown_fields_stand_in_for)
+{
+    /* As many fields as columns, the last column last: still one is missing. */
+    check_decode("a INT, b STRING, c INT", "json", "format.timestamps", "sql",
+                 "{\"a\":1,\"u\":\"x\",\"c\":3}\n{\"u\":1,\"v\":2,\"c\":3}\n",
+                 "+I[1, null, 3]\n+I[null, null, 3]\n");
+    check_decode("a INT, b STRING NOT NULL, c INT", "json", "format.timestamps", "sql",
+                 "{\"a\":1,\"u\":\"x\",\"c\":3}\n",
+                 "!0: field \"b\" is NOT NULL and missing, got the end at position 21 of the "
+                 "record\n");
 }
 END_TEST
 
@@ -325,8 +349,10 @@ int main(void)
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, csv_reads_fields_quotes_and_nulls);
     tcase_add_test(cases, csv_says_what_is_wrong_and_goes_on);
+    tcase_add_test(cases, csv_takes_a_line_with_a_bad_quote_as_a_whole);
     tcase_add_test(cases, csv_round_trips_every_simple_type);
     tcase_add_test(cases, json_reads_any_order_and_ignores_unknown_fields);
+    tcase_add_test(cases, json_fills_what_unknown_fields_stand_in_for);
     tcase_add_test(cases, json_says_what_is_wrong_and_goes_on);
     tcase_add_test(cases, json_round_trips_simple_and_nested_types);
     tcase_add_test(cases, a_message_of_several_lines_is_one_record);
