@@ -29,6 +29,12 @@ else ifeq ($(SANITIZE),thread)
 override BUILD := $(BUILD)/thread
 CFLAGS  += -fsanitize=thread -fno-omit-frame-pointer
 LDFLAGS += -fsanitize=thread
+else ifeq ($(SANITIZE),fuzzer)
+# For `make fuzz`, with clang: address and undefined, and what libFuzzer steers by.
+override BUILD := $(BUILD)/fuzzer
+CFLAGS  += -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer \
+           -fno-sanitize-recover=undefined
+LDFLAGS += -fsanitize=address,undefined
 else
 CFLAGS  += -D_FORTIFY_SOURCE=2
 endif
