@@ -93,8 +93,7 @@ static void print_job(const json_t *job)
     printf("Job %s (%s)\n  %s", text_field(job, "name"), text_field(job, "jid"),
            text_field(job, "state"));
     print_age(" for ", now_ms - field(extra, "state-since"), "");
-    printf(", %" PRId64 " restarts, %s\n", field(extra, "restarts"),
-           text_field(extra, "guarantee"));
+    printf(", %" PRId64 " restarts\n", field(extra, "restarts"));
     if (json_is_string(json_object_get(extra, "waiting-for")))
         printf("  waits for %s\n", text_field(extra, "waiting-for"));
     print_nodes(json_object_get(extra, "nodes"));

@@ -56,6 +56,15 @@ static void backend_completed(struct keyed_backend *keyed, struct checkpoint_id 
     state_backend_checkpoint_completed(state_of(keyed), id);
 }
 
+static void backend_count(const struct keyed_backend *keyed, uint64_t *ret_keys,
+                          uint64_t *ret_bytes)
+{
+    struct state_metrics metrics;
+    state_backend_metrics(((const struct task_backend *)keyed)->state, &metrics);
+    *ret_keys = metrics.entry_count;
+    *ret_bytes = metrics.byte_count;
+}
+
 static void backend_destroy(struct keyed_backend *keyed)
 {
     struct task_backend *backend = (struct task_backend *)keyed;
@@ -65,6 +74,7 @@ static void backend_destroy(struct keyed_backend *keyed)
 }
 
 static const struct keyed_backend_ops backend_ops = {
+    .count = backend_count,
     .operator_state = backend_operator,
     .begin_snapshot = backend_begin,
     .poll_snapshot = backend_poll,

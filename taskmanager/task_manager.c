@@ -196,6 +196,8 @@ static void connect_to_job_manager(struct task_manager *manager, uint64_t connec
 
 /* ---- what tasks report ---- */
 
+static void collect_metrics(struct task_manager *manager);
+
 struct posted_task_event {
     struct task_manager *manager;
     struct control_event event;
@@ -210,6 +212,8 @@ static void handle_task_event(void *argument)
         posted->event.task_status.failure = &posted->failure;
     if (posted->event.kind == CONTROL_EVENT_TASK_DECLINE)
         posted->event.decline.reason = posted->reason;
+    if (posted->event.kind == CONTROL_EVENT_TASK_DRAINED)
+        collect_metrics(posted->manager);
     step(posted->manager, &posted->event);
     task_failure_done(&posted->failure);
     free(posted->reason);
@@ -416,6 +420,17 @@ static void execute_all(struct task_manager *manager)
 
 /* ---- metrics ---- */
 
+static void copy_operators(struct task_metrics *to, const struct task_counters *from)
+{
+    to->operator_count = from->operator_count < TASK_METRICS_OPERATOR_MAX
+                             ? from->operator_count
+                             : TASK_METRICS_OPERATOR_MAX;
+    memcpy(to->operator_records_in, from->operator_rows_in,
+           to->operator_count * sizeof(to->operator_records_in[0]));
+    memcpy(to->operator_records_out, from->operator_rows_out,
+           to->operator_count * sizeof(to->operator_records_out[0]));
+}
+
 static void collect_metrics(struct task_manager *manager)
 {
     struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
@@ -438,8 +453,11 @@ static void collect_metrics(struct task_manager *manager)
             .idle_ms = counters->idle_us / 1000,
             .back_pressured_ms = counters->blocked_us / 1000,
             .error_records = counters->errors,
+            .state_keys = counters->state_keys,
+            .state_bytes = counters->state_bytes,
             .watermark_ms = counters->watermark_ms,
         };
+        copy_operators(&heartbeat.tasks[i], counters);
     }
     const struct control_event event = {.kind = CONTROL_EVENT_METRICS, .metrics = &heartbeat};
     step(manager, &event);

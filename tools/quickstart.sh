@@ -27,7 +27,7 @@ trap finish EXIT INT TERM
 tools/cluster.sh start 2
 
 step "submit examples/wordcount-file.yaml at $rate lines a second, a checkpoint every second"
-build/bin/millstream run -d --param "input=$work/in" --param "output=$work/out" \
+build/bin/millstream run -d -p 2 --param "input=$work/in" --param "output=$work/out" \
     --param "rate=$rate" -D execution.checkpointing.interval=1s \
     examples/wordcount-file.yaml | tee "$work/submitted"
 job=$(sed -n 's/.*JobID \([0-9a-f]*\).*/\1/p' "$work/submitted")
@@ -39,7 +39,7 @@ state() {
 half=$((lines / rate / 2))
 for _ in $(seq "$half"); do
     sleep 1
-    build/bin/millstream status "$job" | sed -n '1,4p'
+    build/bin/millstream status "$job" | sed -n '2,6p'
 done
 
 step "kill -9 one TaskManager and start another"
@@ -50,7 +50,7 @@ for _ in $(seq 120); do
     [ "$now" = FINISHED ] && break
     case $now in FAILED | CANCELED) break ;; esac
     sleep 1
-    build/bin/millstream status "$job" | sed -n '1,4p'
+    build/bin/millstream status "$job" | sed -n '2,6p'
 done
 build/bin/millstream status "$job"
 [ "$now" = FINISHED ] || { echo "the job is $now instead of FINISHED"; exit 1; }

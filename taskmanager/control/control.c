@@ -348,6 +348,11 @@ static void dispatch(struct control *control, const struct control_event *event)
     case CONTROL_EVENT_TASK_ACKNOWLEDGE:
     case CONTROL_EVENT_TASK_DECLINE:
     case CONTROL_EVENT_TASK_DRAINED:
+        /* Its counters are final and the task may soon be gone: they leave now. */
+        if (control->phase == CONTROL_PHASE_MEMBER)
+            control->due_ms = control->now_ms;
+        control_on_task_event(control, event);
+        break;
     case CONTROL_EVENT_TASK_WANTS_SPLITS:
         control_on_task_event(control, event);
         break;

@@ -41,6 +41,8 @@ struct keyed_backend_ops {
                             bool *ret_found, struct timer *ret_timer, struct error *err);
     /* When the earliest one is due; INT64_MAX: none. */
     int64_t (*next_timer_ms)(const struct keyed_state *keyed, enum timer_kind kind);
+    /* Estimates for status. */
+    void (*count)(const struct keyed_backend *backend, uint64_t *ret_keys, uint64_t *ret_bytes);
     void (*destroy)(struct keyed_backend *backend);
 };
 

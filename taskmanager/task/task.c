@@ -583,9 +583,7 @@ enum task_turn task_run(struct task *task, int64_t deadline_us)
         turn = run_closing(task);
     task->was_blocked = task->has_chain && task->chain.is_blocked;
     task->was_waiting = turn == TURN_WAIT;
-    task->turn_end_us = clock_now_us(task->config.clock);
-    atomic_fetch_add_explicit(&task->busy_us, (uint64_t)(task->turn_end_us - start_us),
-                              memory_order_relaxed);
+    task_count_turn(task, start_us);
     return turn;
 }
 
@@ -597,21 +595,6 @@ int64_t task_wake_us(const struct task *task)
 uint32_t task_depth(const struct task *task)
 {
     return task->depth;
-}
-
-void task_read_counters(const struct task *task, struct task_counters *ret_counters)
-{
-    *ret_counters = (struct task_counters){
-        .rows_in = atomic_load_explicit(&task->rows_in, memory_order_relaxed),
-        .rows_out = atomic_load_explicit(&task->rows_out, memory_order_relaxed),
-        .bytes_in = atomic_load_explicit(&task->bytes_in, memory_order_relaxed),
-        .bytes_out = atomic_load_explicit(&task->bytes_out, memory_order_relaxed),
-        .busy_us = atomic_load_explicit(&task->busy_us, memory_order_relaxed),
-        .idle_us = atomic_load_explicit(&task->idle_us, memory_order_relaxed),
-        .blocked_us = atomic_load_explicit(&task->blocked_us, memory_order_relaxed),
-        .errors = atomic_load_explicit(&task->errors, memory_order_relaxed),
-        .watermark_ms = atomic_load_explicit(&task->watermark_ms, memory_order_relaxed),
-    };
 }
 
 struct job_id task_job(const struct task *task)

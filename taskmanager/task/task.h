@@ -97,6 +97,8 @@ int64_t task_wake_us(const struct task *task);
 /* Distance from the sources: the greater, the nearer the sink. */
 uint32_t task_depth(const struct task *task);
 
+#define TASK_COUNTERS_OPERATOR_MAX 24
+
 /* A snapshot of the counters; any thread, while the task exists. */
 struct task_counters {
     uint64_t rows_in;
@@ -107,7 +109,13 @@ struct task_counters {
     uint64_t idle_us;
     uint64_t blocked_us; /* no room downstream */
     uint64_t errors;     /* rows skipped or sent to `errors` */
+    uint64_t state_keys; /* estimates, half a second old at most while the task runs */
+    uint64_t state_bytes;
     int64_t watermark_ms;
+    /* By place in the chain; operators beyond the maximum are left out. */
+    uint32_t operator_count;
+    uint64_t operator_rows_in[TASK_COUNTERS_OPERATOR_MAX];
+    uint64_t operator_rows_out[TASK_COUNTERS_OPERATOR_MAX];
 };
 void task_read_counters(const struct task *task, struct task_counters *ret_counters);
 struct job_id task_job(const struct task *task);

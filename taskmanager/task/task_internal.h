@@ -82,6 +82,9 @@ struct task {
     _Atomic uint64_t idle_us;
     _Atomic uint64_t blocked_us;
     _Atomic int64_t watermark_ms;
+    _Atomic uint64_t state_keys;
+    _Atomic uint64_t state_bytes;
+    int64_t state_counted_us; /* when the two were taken */
     int64_t turn_end_us;
     bool was_blocked;
     bool was_waiting;
@@ -90,6 +93,9 @@ struct task {
 /* task.c */
 void task_event_init(const struct task *task, struct task_event *event, enum task_event_kind kind);
 void task_emit(struct task *task, const struct task_event *event);
+
+/* task_counters.c: at the end of a turn that began at start_us. */
+void task_count_turn(struct task *task, int64_t start_us);
 
 /* task_build.c: chain, edges and inputs from deployment and graph. */
 enum status task_build(struct task *task, struct error *err) MUST_CHECK;
