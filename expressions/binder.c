@@ -318,9 +318,12 @@ static bool bind_let(struct binder *binder, struct node *node)
         return bind_fail(binder, node, "nested more than %d levels deep", EXPRESSION_DEPTH_MAX);
     const bool ok = bind_node(binder, &node->args[1]);
     binder->expression->let_depth--;
-    if (ok)
-        node->type = node->args[1]->type;
-    return ok;
+    if (!ok)
+        return false;
+    node->type = node->args[1]->type;
+    /* Slots of NULL have become NULLs of the types they need; the value itself is not read. */
+    return node->args[0]->type.kind != TYPE_NONE ||
+           bind_coerce(binder, node, 0, type_of_kind(TYPE_BOOLEAN));
 }
 
 static bool bind_kind(struct binder *binder, struct node **slot)

@@ -120,6 +120,8 @@ START_TEST(comparison)
         {"n not between 1 and 7", "FALSE"},
         {"n between 8 and nil", "FALSE"},
         {"n between 1 and nil", "null"},
+        {"null between 1 and n", "null"},
+        {"case null when n then 1 else 2 end", "2"},
         {"n in (1, 7)", "TRUE"},
         {"n not in (1, 2)", "TRUE"},
         {"n in (1, null)", "null"},
