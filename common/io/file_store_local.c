@@ -221,7 +221,7 @@ static enum status get_all(int fd, const char *path, struct text *out, struct er
 {
     SCOPED_TEXT char *block = allocate(COPY_BLOCK_SIZE_BYTES);
     for (;;) {
-        size_t count;
+        size_t count = 0;
         TRY(read_some(fd, path, block, COPY_BLOCK_SIZE_BYTES, &count, err));
         if (count == 0)
             return STATUS_OK;
@@ -252,7 +252,7 @@ static enum status copy_content(int from, const char *from_path, int to, const c
     uint32_t crc = 0;
     uint64_t size = 0;
     for (;;) {
-        size_t count;
+        size_t count = 0;
         TRY(read_some(from, from_path, block, COPY_BLOCK_SIZE_BYTES, &count, err));
         if (count == 0)
             break;

@@ -89,7 +89,7 @@ static void describe(const struct state_backend *backend, struct keyed_state_han
         if (state_meta_find(&meta, old->uid, old->name) == NULL)
             copy_entry(old, &meta.entries[meta.count++]);
     }
-    struct text bytes;
+    struct text SCOPED_TEXT_BUFFER bytes;
     text_init(&bytes, META_BYTES_MAX);
     state_meta_encode(&meta, &bytes);
     handle->meta_size = bytes.size;
@@ -151,6 +151,8 @@ bool state_backend_poll_snapshot(struct state_backend *backend, struct state_sna
     (void)pthread_mutex_unlock(&backend->queue_lock);
     if (!is_done)
         return false;
+    if (work->result.status != STATUS_OK)
+        handle_done(&work->result.handle);
     *ret_snapshot = work->result;
     ret_snapshot->pause_us = backend->pause_us;
     if (work->result.status == STATUS_OK && backend->database != NULL) {

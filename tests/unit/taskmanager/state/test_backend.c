@@ -40,7 +40,7 @@ static uint64_t next_attempt = 1;
 
 static pthread_mutex_t wake_lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t woken = PTHREAD_COND_INITIALIZER;
-static uint64_t wake_count;
+static _Atomic uint64_t wake_count;
 
 static void on_wake(void *context)
 {
