@@ -216,9 +216,20 @@ static void handle_mail(struct task *task, struct mail *mail)
     mail_destroy(mail);
 }
 
+/* Between a trigger and the source's snapshot: splits that come now were assigned after the
+ * JobManager noted what is pending, so they must not be in the snapshot or they are read twice. */
+static bool has_barrier_ahead(const struct task *task)
+{
+    return task->source != NULL &&
+           (task->trigger.id.value != 0 ||
+            (task->has_chain && task->chain.control == CHAIN_BARRIER));
+}
+
 /* Commands that need open operators stay until there are some. */
 static bool can_wait(const struct task *task, const struct mail *mail)
 {
+    if (mail->kind == MAIL_SPLITS && has_barrier_ahead(task))
+        return true;
     return (mail->kind == MAIL_SPLITS || mail->kind == MAIL_TRIGGER ||
             mail->kind == MAIL_COMPLETED) &&
            task->stage < STAGE_RECOVERING;
@@ -581,6 +592,9 @@ enum task_turn task_run(struct task *task, int64_t deadline_us)
         turn = run_open(task, deadline_us);
     if (task->stage >= STAGE_CLOSING)
         turn = run_closing(task);
+    if (turn == TURN_WAIT && task->early != NULL && task->stage == STAGE_RUNNING &&
+        !can_wait(task, task->early))
+        turn = TURN_AGAIN; /* the barrier that it waited for has passed */
     task->was_blocked = task->has_chain && task->chain.is_blocked;
     task->was_waiting = turn == TURN_WAIT;
     task_count_turn(task, start_us);
