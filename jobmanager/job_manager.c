@@ -462,6 +462,13 @@ static enum status start(struct job_manager *manager, struct error *err)
     manager->storage = storage_create(manager->job_store, manager->checkpoint_store, manager->lock,
                                       on_storage_done, manager);
     manager->discovery = discovery_create(manager->config.connectors, on_discovered, manager);
+    const struct rpc_peers_handler handler = {.context = manager,
+                                              .on_opened = on_peer_opened,
+                                              .on_message = on_peer_message,
+                                              .on_closed = on_peer_closed};
+    TRY(rpc_peers_listen(manager->config.transport, manager->config.rpc_address, manager->loop,
+                         &handler, &manager->peers, &manager->rpc_address, err));
+    /* REST last: its handlers wait for the loop, which begins only if nothing fails here. */
     if (manager->config.has_rest) {
         const struct rest_service service = {
             .context = manager,
@@ -475,12 +482,6 @@ static enum status start(struct job_manager *manager, struct error *err)
         };
         TRY(rest_start(&service, &manager->rest, err));
     }
-    const struct rpc_peers_handler handler = {.context = manager,
-                                              .on_opened = on_peer_opened,
-                                              .on_message = on_peer_message,
-                                              .on_closed = on_peer_closed};
-    TRY(rpc_peers_listen(manager->config.transport, manager->config.rpc_address, manager->loop,
-                         &handler, &manager->peers, &manager->rpc_address, err));
     CHECK(pthread_create(&manager->loop_thread, NULL, run_loop, manager) == 0);
     manager->has_loop_thread = true;
     return STATUS_OK;

@@ -576,6 +576,8 @@ static void create_control(struct task_manager *manager)
     registration->data_address = advertised_address(data_address, advertised);
     registration->http_port = task_manager_http_port(manager);
     registration->slot_count = manager->config.slot_count;
+    const long cpu_count = sysconf(_SC_NPROCESSORS_ONLN);
+    registration->cpu_count = cpu_count > 0 ? (uint32_t)cpu_count : 1;
     registration->memory_bytes = manager->budget.total_bytes;
     registration->checkpoint_directory = copy_text(manager->checkpoint_directory);
     checkpoint_token_read(manager->checkpoint_directory, &registration->token,

@@ -105,6 +105,7 @@ struct message_register {
     char *data_address; /* "host:port" of the exchange */
     uint32_t http_port; /* 0: none */
     uint32_t slot_count;
+    uint32_t cpu_count; /* of its host */
     uint64_t memory_bytes;
     char *checkpoint_directory; /* as this TaskManager sees it */
     char *token;                /* what its token file holds; "" if it could not be read */

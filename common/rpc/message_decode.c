@@ -44,6 +44,7 @@ static enum status decode_register(const Millstream__Register *from, struct mess
     to->protocol_minor = from->protocol_minor;
     to->http_port = from->http_port;
     to->slot_count = from->slot_count;
+    to->cpu_count = from->cpu_count;
     to->memory_bytes = from->memory_bytes;
     TRY(take_text(from->version, "bytes of version", &to->version, err));
     TRY(take_text(from->cluster_id, "bytes of cluster id", &to->cluster_id, err));

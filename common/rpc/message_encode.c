@@ -45,6 +45,7 @@ static Millstream__Register *encode_register(const struct message_register *from
     to->data_address = text_or_empty(from->data_address);
     to->http_port = from->http_port;
     to->slot_count = from->slot_count;
+    to->cpu_count = from->cpu_count;
     to->memory_bytes = from->memory_bytes;
     to->checkpoint_directory = text_or_empty(from->checkpoint_directory);
     to->token = text_or_empty(from->token);

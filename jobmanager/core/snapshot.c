@@ -19,6 +19,7 @@ static void copy_task_manager(const struct task_manager *from, struct task_manag
         .data_address = copy_text(registration->data_address),
         .version = copy_text(registration->version),
         .http_port = registration->http_port,
+        .cpu_count = registration->cpu_count,
         .slot_count = registration->slot_count,
         .memory_bytes = registration->memory_bytes,
         .memory_used_bytes = from->memory_used_bytes,

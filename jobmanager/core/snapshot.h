@@ -17,6 +17,7 @@ struct task_manager_snapshot {
     char *data_address;
     char *version;
     uint32_t http_port;
+    uint32_t cpu_count;
     uint32_t slot_count;
     uint32_t free_slot_count;
     uint64_t memory_bytes;

@@ -1,6 +1,8 @@
 /* REST: a job's checkpoints. */
 #include "jobmanager/rest/handlers.h"
 
+#include <ctype.h>
+#include <errno.h>
 #include <stdlib.h>
 
 static const char *outcome_name(enum checkpoint_outcome outcome)
@@ -54,8 +56,7 @@ json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record 
     if (record->outcome == CHECKPOINT_FAILED) {
         (void)json_object_set_new(json, "failure_timestamp", json_integer(record->end_ms));
         (void)json_object_set_new(json, "failure_message",
-                                  record->failure != NULL ? json_string(record->failure)
-                                                          : json_null());
+                                  text_json(record->failure != NULL ? record->failure : "unknown"));
     }
     json_t *extension = json_pack("{s:I,s:I,s:I,s:I}", "key-count", (json_int_t)record->key_count,
                                   "alignment-max-ms", (json_int_t)record->align_ms_max,
@@ -181,16 +182,18 @@ static json_t *build_config(struct rest *rest, const struct cluster_snapshot *sn
         return NULL;
     const struct job_options *options = &job->options;
     const char *backend = job_graph_config(job->graph, "state.backend.type");
-    return json_pack(
-        "{s:s,s:I,s:I,s:I,s:i,s:{s:b,s:b},s:s,s:s,s:b,s:i,s:b,s:b,s:b}", "mode", "exactly_once",
-        "interval", (json_int_t)(options->checkpoints_on ? options->checkpoint_interval_ms : -1),
-        "timeout", (json_int_t)options->checkpoint_timeout_ms, "min_pause",
-        (json_int_t)options->checkpoint_min_pause_ms, "max_concurrent", 1, "externalization",
-        "enabled", 1, "delete_on_cancellation", !options->retain_on_cancellation, "state_backend",
-        backend != NULL ? backend : "rocksdb", "checkpoint_storage", "directory",
-        "unaligned_checkpoints", 0, "tolerable_failed_checkpoints", -1,
-        "checkpoints_after_tasks_finish", 1, "state_changelog_enabled", 0,
-        "incremental_checkpoints", 1);
+    return json_pack("{s:s,s:I,s:I,s:I,s:i,s:{s:b,s:b},s:s,s:s,s:b,s:i,s:i,s:b,s:b,s:i,s:s,s:b}",
+                     "mode", "exactly_once", "interval",
+                     (json_int_t)(options->checkpoints_on ? options->checkpoint_interval_ms : -1),
+                     "timeout", (json_int_t)options->checkpoint_timeout_ms, "min_pause",
+                     (json_int_t)options->checkpoint_min_pause_ms, "max_concurrent", 1,
+                     "externalization", "enabled", 1, "delete_on_cancellation",
+                     !options->retain_on_cancellation, "state_backend",
+                     backend != NULL ? backend : "rocksdb", "checkpoint_storage", "directory",
+                     "unaligned_checkpoints", 0, "tolerable_failed_checkpoints", -1,
+                     "aligned_checkpoint_timeout", 0, "checkpoints_after_tasks_finish", 1,
+                     "state_changelog_enabled", 0, "changelog_periodic_materialization_interval",
+                     -1, "changelog_storage", "none", "incremental_checkpoints", 1);
 }
 
 void handle_checkpoints_config(void *context, const struct http_request *request,
@@ -206,9 +209,12 @@ static json_t *build_checkpoint(struct rest *rest, const struct cluster_snapshot
     if (job == NULL)
         return NULL;
     char *end = NULL;
+    errno = 0;
     const unsigned long long id = strtoull(request->parameters[1], &end, 10);
-    if (*end != '\0') {
-        http_response_error(response, 400, "checkpoint id \"%.64s\": expected a number",
+    if (!isdigit((unsigned char)request->parameters[1][0]) || *end != '\0' || errno != 0) {
+        http_response_error(response, 400,
+                            "Bad request, could not parse parameters: Cannot resolve path "
+                            "parameter (checkpointid) from value \"%.64s\".",
                             request->parameters[1]);
         return NULL;
     }

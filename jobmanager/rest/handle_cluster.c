@@ -1,12 +1,9 @@
-/* REST: the cluster, its TaskManagers, health and configuration. */
+/* REST: the cluster, health and configuration. */
 #include "jobmanager/rest/handlers.h"
 
-#include "common/base/allocate.h"
-
-#include <stdlib.h>
 #include <string.h>
 
-#define MIB (1024 * 1024)
+#define CONFIG_BYTES_MAX (1024 * 1024)
 
 static json_int_t count_jobs(const struct cluster_snapshot *snapshot, enum job_status status)
 {
@@ -60,7 +57,7 @@ void handle_jobmanager_config(void *context, const struct http_request *request,
     (void)request;
     const struct rest *rest = context;
     struct text shown;
-    text_init(&shown, MIB);
+    text_init(&shown, CONFIG_BYTES_MAX);
     config_show(rest->service.config, false, &shown);
     json_t *entries = json_array();
     char *save = NULL;
@@ -75,75 +72,6 @@ void handle_jobmanager_config(void *context, const struct http_request *request,
     }
     text_done(&shown);
     respond_json(response, entries);
-}
-
-static json_t *task_manager_json(const struct task_manager_snapshot *manager)
-{
-    char id[ID_TEXT_SIZE];
-    id128_format(manager->id, id);
-    const char *colon = strrchr(manager->data_address, ':');
-    const json_int_t data_port = colon != NULL ? strtoll(colon + 1, NULL, 10) : -1;
-    json_t *json = json_pack(
-        "{s:s,s:s,s:I,s:i,s:I,s:I,s:I,s:{s:I,s:I,s:I},s:{s:I}}", "id", manager->name, "path",
-        manager->data_address, "dataPort", data_port, "jmxPort", -1, "timeSinceLastHeartbeat",
-        (json_int_t)manager->heartbeat_ms, "slotsNumber", (json_int_t)manager->slot_count,
-        "freeSlots", (json_int_t)manager->free_slot_count, "hardware", "physicalMemory",
-        (json_int_t)manager->memory_bytes, "freeMemory",
-        (json_int_t)(manager->memory_bytes > manager->memory_used_bytes
-                         ? manager->memory_bytes - manager->memory_used_bytes
-                         : 0),
-        "managedMemory", (json_int_t)manager->memory_bytes, "memoryConfiguration",
-        "totalProcessMemory", (json_int_t)manager->memory_bytes);
-    json_t *extension = json_pack(
-        "{s:s,s:s,s:s,s:I,s:I,s:I,s:I,s:I}", "incarnation", id, "host", manager->host, "version",
-        manager->version, "http-port", (json_int_t)manager->http_port, "registered",
-        (json_int_t)manager->registered_ms, "memory-used", (json_int_t)manager->memory_used_bytes,
-        "disk-free", (json_int_t)manager->disk_free_bytes, "disk-total",
-        (json_int_t)manager->disk_total_bytes);
-    (void)json_object_set_new(json, "millstream", extension);
-    return json;
-}
-
-static json_t *build_task_managers(struct rest *rest, const struct cluster_snapshot *snapshot,
-                                   const struct http_request *request,
-                                   struct http_response *response)
-{
-    (void)rest;
-    (void)request;
-    (void)response;
-    json_t *managers = json_array();
-    for (size_t i = 0; i < snapshot->task_manager_count; i++)
-        (void)json_array_append_new(managers, task_manager_json(&snapshot->task_managers[i]));
-    return json_pack("{s:o,s:I}", "taskmanagers", managers, "now", (json_int_t)wall_now_ms());
-}
-
-void handle_task_managers(void *context, const struct http_request *request,
-                          struct http_response *response)
-{
-    respond_from_snapshot(context, request, response, build_task_managers);
-}
-
-static json_t *build_task_manager(struct rest *rest, const struct cluster_snapshot *snapshot,
-                                  const struct http_request *request,
-                                  struct http_response *response)
-{
-    (void)rest;
-    const char *wanted = request->parameters[0];
-    for (size_t i = 0; i < snapshot->task_manager_count; i++) {
-        const struct task_manager_snapshot *manager = &snapshot->task_managers[i];
-        char id[ID_TEXT_SIZE];
-        id128_format(manager->id, id);
-        if (strcmp(manager->name, wanted) == 0 || strcmp(id, wanted) == 0)
-            return task_manager_json(manager);
-    }
-    http_response_error(response, 404, "TaskManager %.200s not found", wanted);
-    return NULL;
-}
-
-void handle_task_manager(void *context, const struct http_request *request,
-                         struct http_response *response)
-{
-    respond_from_snapshot(context, request, response, build_task_manager);
 }
 
 void handle_health(void *context, const struct http_request *request,

@@ -92,7 +92,7 @@ static json_t *build_jobs_overview(struct rest *rest, const struct cluster_snaps
             "last-modification", (json_int_t)last_modification_ms(job), "tasks",
             task_counts(job->vertices, job->vertex_count, true), "pending-operators", 0);
         if (job->waits_for != NULL)
-            (void)json_object_set_new(json, "waiting-for", json_string(job->waits_for));
+            (void)json_object_set_new(json, "waiting-for", text_json(job->waits_for));
         (void)json_array_append_new(jobs, json);
     }
     return json_pack("{s:o}", "jobs", jobs);
@@ -119,18 +119,6 @@ static json_t *timestamps_json(const struct job_snapshot *job)
     return json;
 }
 
-static json_t *metrics_json(const struct task_metrics *metrics)
-{
-    return json_pack("{s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:I,s:f}", "read-bytes",
-                     (json_int_t)metrics->bytes_in, "read-bytes-complete", 1, "write-bytes",
-                     (json_int_t)metrics->bytes_out, "write-bytes-complete", 1, "read-records",
-                     (json_int_t)metrics->records_in, "read-records-complete", 1, "write-records",
-                     (json_int_t)metrics->records_out, "write-records-complete", 1,
-                     "accumulated-backpressured-time", (json_int_t)metrics->back_pressured_ms,
-                     "accumulated-idle-time", (json_int_t)metrics->idle_ms, "accumulated-busy-time",
-                     (double)metrics->busy_ms);
-}
-
 static int64_t vertex_start_ms(const struct vertex_snapshot *vertex)
 {
     int64_t start_ms = -1;
@@ -142,7 +130,7 @@ static int64_t vertex_start_ms(const struct vertex_snapshot *vertex)
     return start_ms;
 }
 
-static int64_t subtask_end_ms(const struct subtask_snapshot *subtask)
+int64_t subtask_end_ms(const struct subtask_snapshot *subtask)
 {
     return task_status_is_terminal(subtask->status) ? subtask->status_ms[subtask->status] : -1;
 }
@@ -160,7 +148,7 @@ static int64_t vertex_end_ms(const struct vertex_snapshot *vertex)
     return end_ms;
 }
 
-static json_int_t passed_ms(int64_t start_ms, int64_t end_ms)
+json_int_t passed_ms(int64_t start_ms, int64_t end_ms)
 {
     return start_ms < 0 ? -1 : (end_ms >= 0 ? end_ms : wall_now_ms()) - start_ms;
 }
@@ -210,14 +198,15 @@ static json_t *build_job(struct rest *rest, const struct cluster_snapshot *snaps
         const json_int_t count = json_integer_value(json_object_get(status_counts, status));
         (void)json_object_set_new(status_counts, status, json_integer(count + 1));
     }
-    return json_pack(
-        "{s:s,s:s,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "jid", id, "name",
-        job->graph->name, "isStoppable", 0, "state", job_status_name(job->status), "job-type",
-        "STREAMING", "start-time", (json_int_t)job->start_ms, "end-time", (json_int_t)job->end_ms,
-        "duration", (json_int_t)job_duration_ms(job), "maxParallelism",
-        (json_int_t)job->graph->max_parallelism, "now", (json_int_t)wall_now_ms(), "timestamps",
-        timestamps_json(job), "vertices", vertices, "status-counts", status_counts, "plan",
-        plan_json(job), "millstream", job_extension_json(rest, job));
+    return json_pack("{s:s,s:s,s:i,s:b,s:s,s:s,s:I,s:I,s:I,s:I,s:I,s:o,s:o,s:o,s:o,s:o}", "jid", id,
+                     "name", job->graph->name, "pending-operators", 0, "isStoppable", 0, "state",
+                     job_status_name(job->status), "job-type", "STREAMING", "start-time",
+                     (json_int_t)job->start_ms, "end-time", (json_int_t)job->end_ms, "duration",
+                     (json_int_t)job_duration_ms(job), "maxParallelism",
+                     (json_int_t)job->graph->max_parallelism, "now", (json_int_t)wall_now_ms(),
+                     "timestamps", timestamps_json(job), "vertices", vertices, "status-counts",
+                     status_counts, "plan", plan_json(job), "millstream",
+                     job_extension_json(rest, job));
 }
 
 void handle_job(void *context, const struct http_request *request, struct http_response *response)
@@ -309,11 +298,11 @@ void handle_job_definition(void *context, const struct http_request *request,
 
 static json_t *exception_json(const struct exception_snapshot *exception)
 {
-    return json_pack("{s:s,s:s,s:I,s:{},s:s?,s:s,s:n,s:[],s:s?}", "exceptionName",
-                     status_name(exception->code), "stacktrace", exception->message, "timestamp",
-                     (json_int_t)exception->wall_ms, "failureLabels", "taskName", exception->task,
-                     "endpoint", exception->host, "taskManagerId", "concurrentExceptions", "record",
-                     exception->record);
+    return json_pack("{s:s,s:o,s:I,s:{},s:s?,s:s,s:n,s:[],s:o}", "exceptionName",
+                     status_name(exception->code), "stacktrace", text_json(exception->message),
+                     "timestamp", (json_int_t)exception->wall_ms, "failureLabels", "taskName",
+                     exception->task, "endpoint", exception->host, "taskManagerId",
+                     "concurrentExceptions", "record", text_json(exception->record));
 }
 
 static json_t *build_exceptions(struct rest *rest, const struct cluster_snapshot *snapshot,
@@ -328,7 +317,7 @@ static json_t *build_exceptions(struct rest *rest, const struct cluster_snapshot
     if (max_text != NULL) {
         char *end = NULL;
         max = strtoul(max_text, &end, 10);
-        if (*end != '\0' || max == 0) {
+        if (!isdigit((unsigned char)max_text[0]) || *end != '\0' || max == 0) {
             http_response_error(response, 400, "maxExceptions \"%.64s\": expected a number from 1",
                                 max_text);
             return NULL;
@@ -347,54 +336,6 @@ void handle_job_exceptions(void *context, const struct http_request *request,
     respond_from_snapshot(context, request, response, build_exceptions);
 }
 
-/* ---- a vertex ---- */
-
-static json_t *subtask_json(const struct subtask_snapshot *subtask)
-{
-    const int64_t deploying_ms = subtask->status_ms[TASK_DEPLOYING];
-    const int64_t start_ms = deploying_ms > 0 ? deploying_ms : -1;
-    const int64_t end_ms = subtask_end_ms(subtask);
-    return json_pack("{s:I,s:s,s:I,s:s,s:I,s:I,s:I,s:o,s:I}", "subtask", (json_int_t)subtask->index,
-                     "status", task_status_name(subtask->status), "attempt",
-                     (json_int_t)subtask->attempt_number, "endpoint",
-                     subtask->host[0] != '\0' ? subtask->host : "(unassigned)", "start-time",
-                     (json_int_t)start_ms, "end-time", (json_int_t)end_ms, "duration",
-                     passed_ms(start_ms, end_ms), "metrics", metrics_json(&subtask->metrics),
-                     "attempt-id", (json_int_t)subtask->attempt.value);
-}
-
-static json_t *build_vertex(struct rest *rest, const struct cluster_snapshot *snapshot,
-                            const struct http_request *request, struct http_response *response)
-{
-    (void)rest;
-    const struct job_snapshot *job = find_job(snapshot, request, response);
-    if (job == NULL)
-        return NULL;
-    for (uint32_t i = 0; i < job->vertex_count; i++) {
-        const struct vertex_snapshot *vertex = &job->vertices[i];
-        const struct job_vertex *planned = &job->graph->vertices[vertex->vertex];
-        char id[ID_TEXT_SIZE];
-        id128_format(planned->id, id);
-        if (strcasecmp(id, request->parameters[1]) != 0)
-            continue;
-        json_t *subtasks = json_array();
-        for (uint32_t s = 0; s < vertex->subtask_count; s++)
-            (void)json_array_append_new(subtasks, subtask_json(&vertex->subtasks[s]));
-        return json_pack("{s:s,s:s,s:I,s:I,s:I,s:o}", "id", id, "name", planned->name,
-                         "parallelism", (json_int_t)planned->parallelism, "maxParallelism",
-                         (json_int_t)job->graph->max_parallelism, "now", (json_int_t)wall_now_ms(),
-                         "subtasks", subtasks);
-    }
-    http_response_error(response, 404, "Job vertex %.64s not found", request->parameters[1]);
-    return NULL;
-}
-
-void handle_vertex(void *context, const struct http_request *request,
-                   struct http_response *response)
-{
-    respond_from_snapshot(context, request, response, build_vertex);
-}
-
 /* ---- cancel ---- */
 
 void handle_job_cancel(void *context, const struct http_request *request,
@@ -403,23 +344,23 @@ void handle_job_cancel(void *context, const struct http_request *request,
     struct rest *rest = context;
     const char *mode = http_request_query(request, "mode");
     if (mode != NULL && strcmp(mode, "cancel") != 0) {
-        http_response_error(response, 400, "mode \"%.64s\": only cancel is known", mode);
+        http_response_error(response, 400,
+                            "Bad request, could not parse parameters: Cannot resolve query "
+                            "parameter (mode) from value \"%.64s\".",
+                            mode);
         return;
     }
     struct job_id id;
+    if (!read_job_id(request, response, &id))
+        return;
     struct error err;
-    enum status status = id128_parse(request->parameters[0], &id.value, &err);
-    if (status == STATUS_OK)
-        status = rest->service.cancel(rest->service.context, id, &err);
-    if (status == STATUS_OK) {
+    const enum status status = rest->service.cancel(rest->service.context, id, &err);
+    if (status == STATUS_NOT_FOUND) {
+        http_response_error(response, 404, "Job %.64s not found", request->parameters[0]);
+    } else if (status == STATUS_OK) {
         response->status = 202;
         text_append(&response->body, "{}");
     } else {
-        http_response_error(response,
-                            status == STATUS_NOT_FOUND     ? 404
-                            : status == STATUS_INVALID     ? 400
-                            : status == STATUS_UNAVAILABLE ? 503
-                                                           : 409,
-                            "%s", err.message);
+        http_response_error(response, status == STATUS_UNAVAILABLE ? 503 : 409, "%s", err.message);
     }
 }

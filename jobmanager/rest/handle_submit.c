@@ -70,6 +70,17 @@ static enum status read_settings(const json_t *object, const char *field, struct
     return STATUS_OK;
 }
 
+/* NULL if it is absent. */
+static enum status read_text(const json_t *body, const char *field, const char **ret_text,
+                             struct error *err)
+{
+    const json_t *value = json_object_get(body, field);
+    if (value != NULL && !json_is_string(value))
+        return error_set(err, STATUS_INVALID, "\"%s\" must be a text", field);
+    *ret_text = json_string_value(value);
+    return STATUS_OK;
+}
+
 static enum status read_submission(const json_t *body, struct submission *submission,
                                    struct error *err)
 {
@@ -86,14 +97,18 @@ static enum status read_submission(const json_t *body, struct submission *submis
         return error_set(err, STATUS_INVALID, "\"definition\" is missing: the job's text");
     submission->definition = json_string_value(definition);
     submission->definition_size = json_string_length(definition);
-    const json_int_t parallelism = json_integer_value(json_object_get(body, "parallelism"));
-    if (parallelism < 0 || parallelism > JOB_PARALLELISM_MAX)
+    const json_t *wanted = json_object_get(body, "parallelism");
+    const json_int_t parallelism = json_integer_value(wanted);
+    if ((wanted != NULL && !json_is_integer(wanted)) || parallelism < 0 ||
+        parallelism > JOB_PARALLELISM_MAX)
         return error_set(err, STATUS_INVALID, "\"parallelism\" must be a number from 1 to %d",
                          JOB_PARALLELISM_MAX);
     submission->parallelism = (uint32_t)parallelism;
     submission->environment = json_object_get(body, "environment");
-    submission->submitter = json_string_value(json_object_get(body, "submitter"));
-    submission->savepoint = json_string_value(json_object_get(body, "savepointPath"));
+    if (submission->environment != NULL && !json_is_object(submission->environment))
+        return error_set(err, STATUS_INVALID, "\"environment\" must be an object of texts");
+    TRY(read_text(body, "submitter", &submission->submitter, err));
+    TRY(read_text(body, "savepointPath", &submission->savepoint, err));
     TRY(read_settings(json_object_get(body, "parameters"), "parameters", &submission->parameters,
                       &submission->parameter_count, err));
     return read_settings(json_object_get(body, "config"), "config", &submission->config,

@@ -57,7 +57,20 @@ const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,
                                     const struct http_request *request,
                                     struct http_response *response);
 
+/* The ids in the path; false after an error was answered (400). */
+bool read_job_id(const struct http_request *request, struct http_response *response,
+                 struct job_id *ret_id);
+bool read_vertex_id(const struct http_request *request, struct http_response *response,
+                    struct id128 *ret_id);
+
 /* ---- pieces of answers ---- */
+
+/* A JSON text in which bytes that are no UTF-8 are U+FFFD; null for NULL. */
+json_t *text_json(const char *text);
+json_t *metrics_json(const struct task_metrics *metrics);
+int64_t subtask_end_ms(const struct subtask_snapshot *subtask); /* -1: it has not ended */
+/* From start to end, or till now; -1 if it has not begun. */
+json_int_t passed_ms(int64_t start_ms, int64_t end_ms);
 
 int64_t wall_now_ms(void);
 int64_t job_duration_ms(const struct job_snapshot *job);

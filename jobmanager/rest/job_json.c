@@ -5,6 +5,20 @@
 
 #include <string.h>
 
+/* Messages hold what users and files gave them, and may be cut in the middle of a character. */
+json_t *text_json(const char *text)
+{
+    json_t *json = text != NULL ? json_string(text) : json_null();
+    if (json != NULL)
+        return json;
+    struct text quoted;
+    text_init(&quoted, strlen(text) * 6 + 2);
+    text_append_json(&quoted, text, strlen(text));
+    json = json_loadb(quoted.bytes, quoted.size, JSON_DECODE_ANY, NULL);
+    text_done(&quoted);
+    return json != NULL ? json : json_null();
+}
+
 int64_t job_duration_ms(const struct job_snapshot *job)
 {
     return (job->end_ms >= 0 ? job->end_ms : wall_now_ms()) - job->start_ms;
@@ -44,6 +58,18 @@ struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex)
         sum.state_keys += metrics->state_keys;
     }
     return sum;
+}
+
+json_t *metrics_json(const struct task_metrics *metrics)
+{
+    return json_pack("{s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:I,s:f}", "read-bytes",
+                     (json_int_t)metrics->bytes_in, "read-bytes-complete", 1, "write-bytes",
+                     (json_int_t)metrics->bytes_out, "write-bytes-complete", 1, "read-records",
+                     (json_int_t)metrics->records_in, "read-records-complete", 1, "write-records",
+                     (json_int_t)metrics->records_out, "write-records-complete", 1,
+                     "accumulated-backpressured-time", (json_int_t)metrics->back_pressured_ms,
+                     "accumulated-idle-time", (json_int_t)metrics->idle_ms, "accumulated-busy-time",
+                     (double)metrics->busy_ms);
 }
 
 /* What a node of the job's text has done: the first of its operators reads its input, the last one
@@ -158,10 +184,11 @@ static json_t *checkpoint_part(const struct rest *rest, const struct job_snapsho
                       json_sprintf("%s/%s", rest->service.checkpoint_directory,
                                    completed->path != NULL ? completed->path : "")));
     if (failed->id.value != 0)
-        (void)json_object_set_new(part, "failed",
-                                  json_pack("{s:I,s:I,s:s}", "id", (json_int_t)failed->id.value,
-                                            "timestamp", (json_int_t)failed->end_ms, "reason",
-                                            failed->failure != NULL ? failed->failure : "unknown"));
+        (void)json_object_set_new(
+            part, "failed",
+            json_pack("{s:I,s:I,s:o}", "id", (json_int_t)failed->id.value, "timestamp",
+                      (json_int_t)failed->end_ms, "reason",
+                      text_json(failed->failure != NULL ? failed->failure : "unknown")));
     return part;
 }
 
@@ -187,12 +214,12 @@ json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job)
     json_t *failure = json_null();
     if (job->exception_count > 0)
         failure =
-            json_pack("{s:I,s:s,s:s?,s:s}", "timestamp", (json_int_t)job->exceptions[0].wall_ms,
-                      "message", job->exceptions[0].message, "task", job->exceptions[0].task,
-                      "host", job->exceptions[0].host);
-    return json_pack("{s:I,s:s?,s:I,s:I,s:I,s:o,s:o,s:o}", "state-since",
-                     (json_int_t)job->status_ms[job->status], "waiting-for", waits_for, "restarts",
-                     (json_int_t)job->restart_count, "restart-at", (json_int_t)job->restart_at_ms,
-                     "slots-needed", (json_int_t)job->slots_needed, "last-failure", failure,
-                     "nodes", nodes, "checkpoint", checkpoint_part(rest, job));
+            json_pack("{s:I,s:o,s:s?,s:s}", "timestamp", (json_int_t)job->exceptions[0].wall_ms,
+                      "message", text_json(job->exceptions[0].message), "task",
+                      job->exceptions[0].task, "host", job->exceptions[0].host);
+    return json_pack(
+        "{s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o}", "state-since", (json_int_t)job->status_ms[job->status],
+        "waiting-for", text_json(waits_for), "restarts", (json_int_t)job->restart_count,
+        "restart-at", (json_int_t)job->restart_at_ms, "slots-needed", (json_int_t)job->slots_needed,
+        "last-failure", failure, "nodes", nodes, "checkpoint", checkpoint_part(rest, job));
 }

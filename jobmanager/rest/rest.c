@@ -62,7 +62,8 @@ static void build_answer(void *context, const struct cluster_snapshot *snapshot)
     const struct building *building = context;
     json_t *value =
         building->build(building->rest, snapshot, building->request, building->response);
-    if (value != NULL)
+    /* Without a value the builder has answered itself, with an error. */
+    if (value != NULL || building->response->status == 200)
         respond_json(building->response, value);
 }
 
@@ -75,18 +76,37 @@ void respond_from_snapshot(struct rest *rest, const struct http_request *request
         http_response_error(response, 503, "this JobManager is ending");
 }
 
+static bool read_id(const char *parameter, const char *name, struct http_response *response,
+                    struct id128 *ret_id)
+{
+    if (id128_parse(parameter, ret_id, NULL) == STATUS_OK)
+        return true;
+    http_response_error(response, 400,
+                        "Bad request, could not parse parameters: Cannot resolve path parameter "
+                        "(%s) from value \"%.64s\".",
+                        name, parameter);
+    return false;
+}
+
+bool read_job_id(const struct http_request *request, struct http_response *response,
+                 struct job_id *ret_id)
+{
+    return read_id(request->parameters[0], "jobid", response, &ret_id->value);
+}
+
+bool read_vertex_id(const struct http_request *request, struct http_response *response,
+                    struct id128 *ret_id)
+{
+    return read_id(request->parameters[1], "vertexid", response, ret_id);
+}
+
 const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,
                                     const struct http_request *request,
                                     struct http_response *response)
 {
     struct job_id id;
-    if (id128_parse(request->parameters[0], &id.value, NULL) != STATUS_OK) {
-        http_response_error(response, 400,
-                            "Bad request, could not parse parameters: Cannot resolve path "
-                            "parameter (jobid) from value \"%.64s\".",
-                            request->parameters[0]);
+    if (!read_job_id(request, response, &id))
         return NULL;
-    }
     for (size_t i = 0; i < snapshot->job_count; i++) {
         if (id128_equals(snapshot->jobs[i].id.value, id.value))
             return &snapshot->jobs[i];
