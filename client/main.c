@@ -97,7 +97,7 @@ int main(int argc, char **argv)
             (void)fprintf(stderr, "millstream %s\nusage: millstream %s\n", err.message,
                           commands[i].usage);
         arguments_done(&arguments);
-        return code;
+        return (int)code;
     }
-    return unknown_command(name);
+    return (int)unknown_command(name);
 }

@@ -103,8 +103,7 @@ uint32_t job_graph_vertex_of(const struct job_graph *graph, uint32_t operator_in
                 return v;
         }
     }
-    CHECK(!"every operator of a checked graph lies in a vertex");
-    return 0;
+    UNREACHABLE(); /* every operator of a checked graph lies in a vertex */
 }
 
 int64_t job_graph_find_uid(const struct job_graph *graph, const char *uid)

@@ -119,10 +119,13 @@ static inline uint32_t entry_byte_size(uint32_t size)
 static inline const char *entry_key_bytes(const struct entry_table *table,
                                           const struct entry *entry)
 {
-    const char *at = (const char *)entry + table->key_offset;
-    if (entry->is_long != 0)
-        memcpy(&at, at, sizeof(at));
-    return at;
+    const char *bytes = (const char *)entry + table->key_offset;
+    if (entry->is_long != 0) {
+        const char *elsewhere;
+        memcpy(&elsewhere, bytes, sizeof(elsewhere));
+        bytes = elsewhere;
+    }
+    return bytes;
 }
 
 static inline const char *entry_subkey_bytes(const struct entry_table *table,
