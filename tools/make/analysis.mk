@@ -1,0 +1,21 @@
+# Slower checks than `make check`: sanitizers, static analysis, the other compiler.
+.PHONY: sanitize check-clang analyze
+
+# ThreadSanitizer: the tests of what has threads.
+THREAD_TESTS := $(filter tests/unit/taskmanager/% tests/unit/connectors/% tests/unit/common/io/% \
+                         tests/unit/common/base/%,$(UNIT_SOURCES))
+
+sanitize: ## unit tests under ASan and UBSan, those with threads under TSan
+	$(MAKE) SANITIZE=address BUILD=$(BUILD) WERROR=$(WERROR) unit
+	TSAN_OPTIONS=halt_on_error=1 $(MAKE) SANITIZE=thread BUILD=$(BUILD) WERROR=$(WERROR) unit UNIT_SOURCES="$(THREAD_TESTS)"
+
+check-clang: ## everything builds with clang without a warning
+	$(MAKE) CC=clang WERROR=1 BUILD=$(BUILD)/clang build
+
+# gcc's analyzer does not know ownership by reference count well: its leak checks are left out.
+ANALYZER := -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitialized-value
+
+analyze: | $(PROTO_C) ## gcc -fanalyzer over common/, clang-tidy (.clang-tidy) over the product
+	$(MAKE) OPTIMIZE="-O1 $(ANALYZER)" BUILD=$(BUILD)/analyze WERROR=1 \
+	  $(patsubst %.c,$(BUILD)/analyze/%.o,$(filter common/%,$(SOURCES)))
+	FLAGS='-std=c11 $(CPPFLAGS)' tools/run_tidy.sh $(SOURCES) $(MAINS)
