@@ -19,6 +19,7 @@
 #include <unistd.h>
 
 #define POLL_MS       20
+#define READY_WAIT_MS 30000
 #define LINE_EVERY_MS 2000
 
 struct local_cluster {
@@ -193,6 +194,17 @@ static enum exit_code report(const struct local_view *view, bool is_json)
     return view->status == JOB_FINISHED ? EXIT_DONE : EXIT_REFUSED;
 }
 
+/* The job store is read in the background; a submit before that is refused. If it takes too long,
+ * the submit says so. */
+static void wait_ready(const struct local_cluster *cluster)
+{
+    const int64_t until_ms = clock_now_ms(clock_system()) + READY_WAIT_MS;
+    const struct timespec pause = {.tv_nsec = 1000000L};
+    while (!job_manager_is_ready(cluster->job_manager) && is_interrupted == 0 &&
+           clock_now_ms(clock_system()) < until_ms)
+        (void)nanosleep(&pause, NULL);
+}
+
 static enum exit_code run(const struct arguments *arguments, struct local_cluster *cluster,
                           struct job_graph *graph)
 {
@@ -210,6 +222,7 @@ static enum exit_code run(const struct arguments *arguments, struct local_cluste
     const char *restore = arguments->savepoint;
     if (restore != NULL && realpath(restore, savepoint) != NULL)
         restore = savepoint;
+    wait_ready(cluster);
     if (job_manager_submit(cluster->job_manager, view.job, graph, restore, &err) != STATUS_OK)
         return command_fail("run --local", &err);
     char id[ID_TEXT_SIZE];
