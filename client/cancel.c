@@ -17,7 +17,7 @@ static enum status wait_for_end(struct rest_client *client, const char *id, char
     SCOPED_TEXT char *path = format_text("/jobs/%s/status", id);
     for (int waited_ms = 0; waited_ms < CANCEL_WAIT_MS; waited_ms += CANCEL_POLL_MS) {
         json_t *answer = NULL;
-        const enum status status = rest_call(client, "GET", path, NULL, &answer, err);
+        const enum status status = rest_call(client, "GET", path, NULL, "status", &answer, err);
         const char *state = json_string_value(json_object_get(answer, "status"));
         (void)snprintf(ret_state, state_size, "%s", state != NULL ? state : "");
         json_decref(answer);
@@ -40,7 +40,7 @@ static enum status cancel(struct rest_client *client, const char *reference,
     TRY(job_reference_resolve(client, reference, ret_id, err));
     SCOPED_TEXT char *path = format_text("/jobs/%s?mode=cancel", ret_id);
     json_t *answer = NULL;
-    const enum status status = rest_call(client, "PATCH", path, NULL, &answer, err);
+    const enum status status = rest_call(client, "PATCH", path, NULL, NULL, &answer, err);
     json_decref(answer);
     TRY(status);
     return wait_for_end(client, ret_id, ret_state, state_size, err);

@@ -29,6 +29,12 @@ struct progress {
     char last_state[32];
 };
 
+static const char *state_of(const json_t *job)
+{
+    const char *state = json_string_value(json_object_get(job, "state"));
+    return state != NULL ? state : "of unknown state";
+}
+
 static int64_t field(const json_t *object, const char *name)
 {
     return (int64_t)json_integer_value(json_object_get(object, name));
@@ -38,7 +44,7 @@ static int64_t field(const json_t *object, const char *name)
 static void format_line(const json_t *job, struct text *out)
 {
     const json_t *extra = json_object_get(job, "millstream");
-    text_append(out, json_string_value(json_object_get(job, "state")));
+    text_append(out, state_of(job));
     const char *waiting = json_string_value(json_object_get(extra, "waiting-for"));
     if (waiting != NULL)
         text_format(out, ", waits for %s", waiting);
@@ -61,7 +67,7 @@ static void format_line(const json_t *job, struct text *out)
 
 static void show(struct progress *progress, const json_t *job, int64_t now_ms)
 {
-    const char *state = json_string_value(json_object_get(job, "state"));
+    const char *state = state_of(job);
     const bool is_new = strcmp(state, progress->last_state) != 0;
     if (!is_new && !progress->is_terminal && now_ms - progress->last_line_ms < LINE_EVERY_MS)
         return;
@@ -85,7 +91,7 @@ static bool has_ended(const char *state)
 
 static enum exit_code report_end(const json_t *job, const char *id, bool is_json)
 {
-    const char *state = json_string_value(json_object_get(job, "state"));
+    const char *state = state_of(job);
     const json_t *extra = json_object_get(job, "millstream");
     const json_t *failure = json_object_get(extra, "last-failure");
     if (is_json) {
@@ -110,7 +116,7 @@ static enum exit_code interrupt(struct rest_client *client, const char *id, bool
     struct error err;
     json_t *answer = NULL;
     SCOPED_TEXT char *path = format_text("/jobs/%s?mode=cancel", id);
-    const enum status status = rest_call(client, "PATCH", path, NULL, &answer, &err);
+    const enum status status = rest_call(client, "PATCH", path, NULL, NULL, &answer, &err);
     json_decref(answer);
     if (status != STATUS_OK)
         (void)fprintf(stderr, "\ncancel %s: %s\n", id, err.message);
@@ -131,7 +137,7 @@ enum exit_code job_follow(struct rest_client *client, const char *job_id, bool c
     while (is_interrupted == 0) {
         struct error err;
         json_t *job = NULL;
-        const enum status status = rest_call(client, "GET", path, NULL, &job, &err);
+        const enum status status = rest_call(client, "GET", path, NULL, "state", &job, &err);
         const int64_t now_ms = clock_now_ms(clock);
         if (status == STATUS_OK) {
             contact_ms = now_ms;

@@ -34,17 +34,23 @@ static enum exit_code show_plan(const struct arguments *arguments, const char *p
     return EXIT_DONE;
 }
 
+static const char *text_field(const json_t *object, const char *name)
+{
+    const char *text = json_string_value(json_object_get(object, name));
+    return text != NULL ? text : "-";
+}
+
 static void print_definition(const json_t *answer)
 {
-    printf("# job %s, submitted by %s\n", json_string_value(json_object_get(answer, "jid")),
-           json_string_value(json_object_get(answer, "submitter")));
+    printf("# job %s, submitted by %s\n", text_field(answer, "jid"),
+           text_field(answer, "submitter"));
     const char *name;
     json_t *value;
     json_object_foreach(json_object_get(answer, "parameters"), name, value)
     {
-        printf("# --param %s=%s\n", name, json_string_value(value));
+        printf("# --param %s=%s\n", name, json_is_string(value) ? json_string_value(value) : "-");
     }
-    printf("%s", json_string_value(json_object_get(answer, "definition")));
+    printf("%s", text_field(answer, "definition"));
 }
 
 static enum exit_code show_definition(const struct arguments *arguments, const char *reference)
@@ -58,7 +64,7 @@ static enum exit_code show_definition(const struct arguments *arguments, const c
     enum status status = job_reference_resolve(client, reference, id, &err);
     if (status == STATUS_OK) {
         SCOPED_TEXT char *path = format_text("/jobs/%s/definition", id);
-        status = rest_call(client, "GET", path, NULL, &answer, &err);
+        status = rest_call(client, "GET", path, NULL, "definition", &answer, &err);
     }
     rest_client_destroy(client);
     if (status == STATUS_OK && arguments->is_json) {

@@ -70,7 +70,7 @@ enum status job_reference_resolve(struct rest_client *client, const char *refere
                                   char ret_id[static ID_TEXT_SIZE], struct error *err)
 {
     json_t *answer = NULL;
-    enum status status = rest_call(client, "GET", "/jobs/overview", NULL, &answer, err);
+    enum status status = rest_call(client, "GET", "/jobs/overview", NULL, "jobs", &answer, err);
     if (status == STATUS_OK)
         status = choose(json_object_get(answer, "jobs"), reference, ret_id, err);
     json_decref(answer);

@@ -22,6 +22,12 @@ static bool is_in(const struct section *section, const char *state)
     return found != NULL && found[-1] == ' ' && found[strlen(state)] == ' ';
 }
 
+static const char *text_field(const json_t *job, const char *name)
+{
+    const char *text = json_string_value(json_object_get(job, name));
+    return text != NULL ? text : "-";
+}
+
 static void print_job(const json_t *job)
 {
     const time_t start = (time_t)(json_integer_value(json_object_get(job, "start-time")) / 1000);
@@ -30,9 +36,8 @@ static void print_job(const json_t *job)
     if (localtime_r(&start, &local) != NULL)
         (void)strftime(when, sizeof(when), "%d.%m.%Y %H:%M:%S", &local);
     const char *waiting = json_string_value(json_object_get(job, "waiting-for"));
-    printf("%s : %s : %s (%s)%s%s\n", when, json_string_value(json_object_get(job, "jid")),
-           json_string_value(json_object_get(job, "name")),
-           json_string_value(json_object_get(job, "state")), waiting != NULL ? " waits for " : "",
+    printf("%s : %s : %s (%s)%s%s\n", when, text_field(job, "jid"), text_field(job, "name"),
+           text_field(job, "state"), waiting != NULL ? " waits for " : "",
            waiting != NULL ? waiting : "");
 }
 
@@ -62,7 +67,7 @@ enum exit_code command_list(const struct arguments *arguments)
         return EXIT_USAGE;
     struct error err;
     json_t *answer = NULL;
-    if (rest_call(client, "GET", "/jobs/overview", NULL, &answer, &err) != STATUS_OK) {
+    if (rest_call(client, "GET", "/jobs/overview", NULL, "jobs", &answer, &err) != STATUS_OK) {
         json_decref(answer);
         rest_client_destroy(client);
         return command_fail("list", &err);

@@ -13,6 +13,7 @@
 #include <inttypes.h>
 #include <limits.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -30,10 +31,14 @@ struct local_cluster {
 };
 
 static volatile sig_atomic_t is_interrupted;
+static _Atomic bool is_fatal;
 
+/* The first one cancels the job, the second one does not wait for it. */
 static void on_interrupt(int signal_number)
 {
     (void)signal_number;
+    if (is_interrupted != 0)
+        _exit(EXIT_INTERRUPTED);
     is_interrupted = 1;
 }
 
@@ -41,7 +46,7 @@ static void on_fatal(void *context, const char *reason)
 {
     (void)context;
     (void)fprintf(stderr, "millstream run --local: %s\n", reason);
-    is_interrupted = 1;
+    atomic_store(&is_fatal, true);
 }
 
 /* One slot for every subtask that may run beside another. */
@@ -155,7 +160,7 @@ static void follow(struct local_cluster *cluster, struct local_view *view)
             return;
         if (job_status_is_terminal(view->status))
             break;
-        if (is_interrupted != 0 && !is_canceled) {
+        if ((is_interrupted != 0 || atomic_load(&is_fatal)) && !is_canceled) {
             is_canceled = true;
             struct error err;
             if (job_manager_cancel(cluster->job_manager, view->job, &err) != STATUS_OK)

@@ -68,10 +68,15 @@ static enum status code_of_http(long http_status)
 }
 
 static enum status check_answer(const struct rest_client *client, long http_status,
-                                const json_t *answer, struct error *err)
+                                const json_t *answer, const char *wanted, struct error *err)
 {
-    if (http_status < 400 && answer != NULL)
-        return STATUS_OK;
+    if (http_status < 300 && json_is_object(answer)) {
+        if (wanted == NULL || json_object_get(answer, wanted) != NULL)
+            return STATUS_OK;
+        return error_set(err, STATUS_IO,
+                         "%s answered without \"%s\"; is it a Millstream JobManager?",
+                         client->address, wanted);
+    }
     struct text message;
     text_init(&message, ERROR_MESSAGE_MAX);
     join_errors(answer, &message);
@@ -80,7 +85,8 @@ static enum status check_answer(const struct rest_client *client, long http_stat
                     "%s answered HTTP %ld without an error message; is it a Millstream "
                     "JobManager?",
                     client->address, http_status);
-    const enum status code = answer == NULL ? STATUS_IO : code_of_http(http_status);
+    const enum status code =
+        answer == NULL || http_status < 400 ? STATUS_IO : code_of_http(http_status);
     (void)error_set(err, code, "%s", message.bytes);
     text_done(&message);
     return code;
@@ -98,6 +104,8 @@ static CURLcode perform(struct rest_client *client, const char *method, const ch
     (void)curl_easy_setopt(curl, CURLOPT_HTTPHEADER, headers);
     (void)curl_easy_setopt(curl, CURLOPT_PROTOCOLS_STR, "http,https");
     (void)curl_easy_setopt(curl, CURLOPT_NOSIGNAL, 1L);
+    /* A cluster is reached directly; a proxy of the environment is for the web. */
+    (void)curl_easy_setopt(curl, CURLOPT_NOPROXY, "*");
     (void)curl_easy_setopt(curl, CURLOPT_CONNECTTIMEOUT_MS, (long)REST_CONNECT_TIMEOUT_MS);
     (void)curl_easy_setopt(curl, CURLOPT_TIMEOUT_MS, (long)REST_TIMEOUT_MS);
     (void)curl_easy_setopt(curl, CURLOPT_WRITEFUNCTION, collect);
@@ -113,7 +121,8 @@ static CURLcode perform(struct rest_client *client, const char *method, const ch
 }
 
 enum status rest_call(struct rest_client *client, const char *method, const char *path,
-                      const json_t *body, json_t **ret_answer, struct error *err)
+                      const json_t *body, const char *wanted, json_t **ret_answer,
+                      struct error *err)
 {
     *ret_answer = NULL;
     char *body_text = body != NULL ? json_dumps(body, JSON_COMPACT) : NULL;
@@ -130,7 +139,7 @@ enum status rest_call(struct rest_client *client, const char *method, const char
                            client->address, curl_easy_strerror(code));
     } else {
         *ret_answer = json_loadb(answer_text.bytes, answer_text.size, JSON_REJECT_DUPLICATES, NULL);
-        status = check_answer(client, http_status, *ret_answer, err);
+        status = check_answer(client, http_status, *ret_answer, wanted, err);
     }
     text_done(&answer_text);
     return status;

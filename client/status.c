@@ -138,7 +138,7 @@ static enum status show_job(struct rest_client *client, const char *reference, b
     TRY(job_reference_resolve(client, reference, id, err));
     SCOPED_TEXT char *path = format_text("/jobs/%s", id);
     json_t *job = NULL;
-    const enum status status = rest_call(client, "GET", path, NULL, &job, err);
+    const enum status status = rest_call(client, "GET", path, NULL, "millstream", &job, err);
     if (status == STATUS_OK && is_json) {
         (void)json_dumpf(job, stdout, JSON_INDENT(2));
         printf("\n");
@@ -154,11 +154,12 @@ static enum status show_cluster(struct rest_client *client, bool is_json, struct
     json_t *overview = NULL;
     json_t *managers = NULL;
     json_t *jobs = NULL;
-    enum status status = rest_call(client, "GET", "/overview", NULL, &overview, err);
+    enum status status =
+        rest_call(client, "GET", "/overview", NULL, "taskmanagers", &overview, err);
     if (status == STATUS_OK)
-        status = rest_call(client, "GET", "/taskmanagers", NULL, &managers, err);
+        status = rest_call(client, "GET", "/taskmanagers", NULL, "taskmanagers", &managers, err);
     if (status == STATUS_OK)
-        status = rest_call(client, "GET", "/jobs/overview", NULL, &jobs, err);
+        status = rest_call(client, "GET", "/jobs/overview", NULL, "jobs", &jobs, err);
     if (status == STATUS_OK && is_json) {
         json_t *all = json_pack("{s:O,s:O,s:O}", "overview", overview, "taskmanagers",
                                 json_object_get(managers, "taskmanagers"), "jobs",

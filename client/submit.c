@@ -109,7 +109,7 @@ static enum exit_code submit(const struct arguments *arguments, struct rest_clie
     }
     json_t *answer = NULL;
     struct error err;
-    const enum status status = rest_call(client, "POST", "/jobs", request, &answer, &err);
+    const enum status status = rest_call(client, "POST", "/jobs", request, "jobid", &answer, &err);
     json_decref(request);
     enum exit_code code = EXIT_DONE;
     if (status != STATUS_OK) {

@@ -2,6 +2,7 @@
 #include "jobmanager/rest/handlers.h"
 
 #include "common/base/allocate.h"
+#include "common/base/check.h"
 
 #include <string.h>
 
@@ -206,6 +207,37 @@ static const char *waiting_for(const struct job_snapshot *job)
     return NULL;
 }
 
+/* The weakest link: what a source cannot read again is lost at a failure, and what a sink wrote
+ * before one may be written again. Without checkpoints a job begins anew. */
+static const char *guarantee_name(const struct rest *rest, const struct job_snapshot *job)
+{
+    enum guarantee weakest =
+        job->options.checkpoints_on ? GUARANTEE_EXACTLY_ONCE : GUARANTEE_AT_LEAST_ONCE;
+    for (uint32_t i = 0; i < job->graph->operator_count; i++) {
+        const struct operator_spec *spec = &job->graph->operators[i];
+        const char *name = operator_setting(spec, "connector");
+        if (name == NULL)
+            continue;
+        const struct source_connector *source =
+            spec->input_count == 0 ? source_connector_find(rest->service.connectors, name) : NULL;
+        const struct sink_connector *sink =
+            spec->input_count > 0 ? sink_connector_find(rest->service.connectors, name) : NULL;
+        if (source != NULL && !source->is_replayable)
+            return "at-most-once";
+        if (sink != NULL && sink->guarantee < weakest)
+            weakest = sink->guarantee;
+    }
+    switch (weakest) {
+    case GUARANTEE_AT_LEAST_ONCE:
+        return "at-least-once";
+    case GUARANTEE_IDEMPOTENT:
+        return "idempotent";
+    case GUARANTEE_EXACTLY_ONCE:
+        return "exactly-once";
+    }
+    UNREACHABLE();
+}
+
 json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job)
 {
     const int64_t now_ms = wall_now_ms();
@@ -218,8 +250,9 @@ json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job)
                       "message", text_json(job->exceptions[0].message), "task",
                       job->exceptions[0].task, "host", job->exceptions[0].host);
     return json_pack(
-        "{s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o}", "state-since", (json_int_t)job->status_ms[job->status],
-        "waiting-for", text_json(waits_for), "restarts", (json_int_t)job->restart_count,
-        "restart-at", (json_int_t)job->restart_at_ms, "slots-needed", (json_int_t)job->slots_needed,
-        "last-failure", failure, "nodes", nodes, "checkpoint", checkpoint_part(rest, job));
+        "{s:s,s:I,s:o,s:I,s:I,s:I,s:o,s:o,s:o}", "guarantee", guarantee_name(rest, job),
+        "state-since", (json_int_t)job->status_ms[job->status], "waiting-for", text_json(waits_for),
+        "restarts", (json_int_t)job->restart_count, "restart-at", (json_int_t)job->restart_at_ms,
+        "slots-needed", (json_int_t)job->slots_needed, "last-failure", failure, "nodes", nodes,
+        "checkpoint", checkpoint_part(rest, job));
 }
