@@ -47,7 +47,7 @@ static void format_line(const json_t *job, struct text *out)
     text_append(out, state_of(job));
     const char *waiting = json_string_value(json_object_get(extra, "waiting-for"));
     if (waiting != NULL)
-        text_format(out, ", waits for %s", waiting);
+        text_format(out, ", waiting: %s", waiting);
     size_t index;
     json_t *node;
     json_array_foreach(json_object_get(extra, "nodes"), index, node)

@@ -37,7 +37,7 @@ static void print_job(const json_t *job)
         (void)strftime(when, sizeof(when), "%d.%m.%Y %H:%M:%S", &local);
     const char *waiting = json_string_value(json_object_get(job, "waiting-for"));
     printf("%s : %s : %s (%s)%s%s\n", when, text_field(job, "jid"), text_field(job, "name"),
-           text_field(job, "state"), waiting != NULL ? " waits for " : "",
+           text_field(job, "state"), waiting != NULL ? " waiting: " : "",
            waiting != NULL ? waiting : "");
 }
 

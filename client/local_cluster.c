@@ -145,7 +145,7 @@ static void show(const struct local_view *view, bool is_terminal)
 {
     (void)fprintf(stderr, "%s%s  %" PRIu64 " rows in, checkpoint %" PRIu64 "%s%s%s",
                   is_terminal ? "\r\x1b[K" : "", job_status_name(view->status), view->rows,
-                  view->checkpoints, view->waits_for[0] != '\0' ? ", waits for " : "",
+                  view->checkpoints, view->waits_for[0] != '\0' ? ", waiting: " : "",
                   view->waits_for, is_terminal ? "" : "\n");
 }
 

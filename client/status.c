@@ -95,7 +95,7 @@ static void print_job(const json_t *job)
     print_age(" for ", now_ms - field(extra, "state-since"), "");
     printf(", %" PRId64 " restarts\n", field(extra, "restarts"));
     if (json_is_string(json_object_get(extra, "waiting-for")))
-        printf("  waits for %s\n", text_field(extra, "waiting-for"));
+        printf("  waiting: %s\n", text_field(extra, "waiting-for"));
     print_nodes(json_object_get(extra, "nodes"));
     print_checkpoints(json_object_get(extra, "checkpoint"), now_ms);
     const json_t *failure = json_object_get(extra, "last-failure");
@@ -126,7 +126,7 @@ static void print_cluster(const json_t *overview, const json_t *managers, const 
     {
         const char *waiting = json_string_value(json_object_get(entry, "waiting-for"));
         printf("  %s  %-11s %s%s%s\n", text_field(entry, "jid"), text_field(entry, "state"),
-               text_field(entry, "name"), waiting != NULL ? ", waits for " : "",
+               text_field(entry, "name"), waiting != NULL ? ", waiting: " : "",
                waiting != NULL ? waiting : "");
     }
 }

@@ -34,6 +34,10 @@ finish() {
         kill "$started" 2>/dev/null || true
         for _ in $(seq 100); do kill -0 "$started" 2>/dev/null || break; sleep 0.1; done
     fi
+    # dockerd leaves the network namespace it made mounted.
+    for mount in $(awk -v dir="$work/" 'index($2, dir) == 1 {print $2}' /proc/mounts | sort -r); do
+        umount "$mount" 2>/dev/null || true
+    done
     rm -rf "$work"
     exit $code
 }

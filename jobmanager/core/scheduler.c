@@ -129,9 +129,9 @@ static bool reserve_attempts(struct core *core, struct job *job, uint64_t count)
         (void)stored_record_touch(&core->cluster_record);
     }
     set_waits_for(
-        job,
-        format_text("waits for the job store%s%s", core->cluster_record.problem == NULL ? "" : ": ",
-                    core->cluster_record.problem == NULL ? "" : core->cluster_record.problem));
+        job, format_text("the job store has not answered yet%s%s",
+                         core->cluster_record.problem == NULL ? "" : ": ",
+                         core->cluster_record.problem == NULL ? "" : core->cluster_record.problem));
     return false;
 }
 
@@ -317,7 +317,7 @@ void scheduler_try(struct core *core, struct job *job)
         return;
     /* Whether the checkpoint that is being stored is the newest, only the store knows. */
     if (job->coordinator.pending != NULL) {
-        set_waits_for(job, format_text("waits for the job store: %s",
+        set_waits_for(job, format_text("the job store has not answered yet: %s",
                                        job->record.problem == NULL ? "a checkpoint is being stored"
                                                                    : job->record.problem));
         return;

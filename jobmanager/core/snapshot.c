@@ -71,7 +71,8 @@ static char *describe_wait(const struct job *job)
     if (job_status_is_terminal(job->status))
         return NULL;
     if (job->ending != JOB_INITIALIZING || !job->is_graph_stored)
-        return format_text("waits for the job store%s%s", job->record.problem == NULL ? "" : ": ",
+        return format_text("the job store has not answered yet%s%s",
+                           job->record.problem == NULL ? "" : ": ",
                            job->record.problem == NULL ? "" : job->record.problem);
     if (job->is_recovering)
         return copy_text("reads its checkpoints");

@@ -94,7 +94,7 @@ class Recovery(unittest.TestCase):
                                  output=cluster.directory / "out")
             waiting = cluster.wait_for(lambda: cluster.job(job)["millstream"]["waiting-for"], "a reason to wait")
             self.assertRegex(waiting, "2 slots")
-            self.assertIn("waits for", cluster.cli("list").stdout)
+            self.assertIn("waiting: ", cluster.cli("list").stdout)
             cluster.add_task_manager()
             cluster.wait_state(job, "FINISHED")
             self.assertEqual(read_counts(cluster.directory / "out"), expected)
