@@ -64,6 +64,8 @@ static enum status code_of_http(long http_status)
         return STATUS_NOT_FOUND;
     if (http_status == 409)
         return STATUS_EXISTS;
+    if (http_status == 503)
+        return STATUS_UNAVAILABLE;
     return http_status < 500 ? STATUS_INVALID : STATUS_IO;
 }
 

@@ -10,8 +10,11 @@
 #include <limits.h>
 #include <stdio.h>
 #include <string.h>
+#include <time.h>
 
 #define ENVIRONMENT_NAMES_MAX 65536
+#define STARTING_WAIT_MS      10000
+#define STARTING_POLL_MS      20
 
 static json_t *settings_json(const struct setting *settings, uint32_t count)
 {
@@ -97,6 +100,23 @@ static void print_warnings(const char *path, const json_t *answer)
     }
 }
 
+/* A JobManager that is starting takes no job yet, but soon; the job's id is the same each time. */
+static enum status post_job(struct rest_client *client, const json_t *request, json_t **ret_answer,
+                            struct error *err)
+{
+    const struct timespec pause = {.tv_nsec = STARTING_POLL_MS * 1000000L};
+    for (int waited_ms = 0;; waited_ms += STARTING_POLL_MS) {
+        const enum status status =
+            rest_call(client, "POST", "/jobs", request, "jobid", ret_answer, err);
+        const bool is_starting = status == STATUS_UNAVAILABLE && *ret_answer != NULL;
+        if (!is_starting || waited_ms >= STARTING_WAIT_MS)
+            return status;
+        json_decref(*ret_answer);
+        *ret_answer = NULL;
+        (void)nanosleep(&pause, NULL);
+    }
+}
+
 static enum exit_code submit(const struct arguments *arguments, struct rest_client *client,
                              const char *path, const struct text *text)
 {
@@ -109,7 +129,7 @@ static enum exit_code submit(const struct arguments *arguments, struct rest_clie
     }
     json_t *answer = NULL;
     struct error err;
-    const enum status status = rest_call(client, "POST", "/jobs", request, "jobid", &answer, &err);
+    const enum status status = post_job(client, request, &answer, &err);
     json_decref(request);
     enum exit_code code = EXIT_DONE;
     if (status != STATUS_OK) {
