@@ -68,6 +68,7 @@ class Cluster:
         self.rest_port = 0
         self.rpc_port = 0
         self.wanted = taskmanagers
+        self.job_manager_prefix = ()
 
     def __enter__(self):
         try:
@@ -99,7 +100,8 @@ class Cluster:
             "rest.port": self.rest_port,
             **self.options,
         }
-        self.job_manager = Daemon("jobmanager", self.directory, "millstream-jobmanager", options)
+        self.job_manager = Daemon("jobmanager", self.directory, "millstream-jobmanager", options,
+                                  self.job_manager_prefix)
         # A daemon that is started again appends to its log: wait for its own line.
         deadline = time.monotonic() + 20
         while time.monotonic() < deadline:
