@@ -9,6 +9,7 @@ __attribute__((visibility("default"))) const char *__tsan_default_suppressions(v
            "called_from_lib:librocksdb.so\n"
            "race:librocksdb.so\n"
            "race:rocksdb::\n"
+           "race:libstdc++.so\n" /* all C++ in the process is RocksDB */
            "mutex:librocksdb.so\n"
            "deadlock:librocksdb.so\n";
 }
