@@ -220,9 +220,8 @@ static void handle_mail(struct task *task, struct mail *mail)
  * JobManager noted what is pending, so they must not be in the snapshot or they are read twice. */
 static bool has_barrier_ahead(const struct task *task)
 {
-    return task->source != NULL &&
-           (task->trigger.id.value != 0 ||
-            (task->has_chain && task->chain.control == CHAIN_BARRIER));
+    return task->source != NULL && (task->trigger.id.value != 0 ||
+                                    (task->has_chain && task->chain.control == CHAIN_BARRIER));
 }
 
 /* Commands that need open operators stay until there are some. */
@@ -438,26 +437,6 @@ static enum status pump(struct task *task, struct error *err)
     return status;
 }
 
-static void sum_counters(struct task *task)
-{
-    uint64_t rows = 0;
-    uint64_t bytes = 0;
-    uint64_t errors = 0;
-    for (uint32_t i = 0; i < task->chain.operator_count; i++) {
-        const struct chain_operator *op = &task->chain.operators[i];
-        errors += atomic_load_explicit(&op->counters.errors, memory_order_relaxed);
-        for (uint32_t j = 0; j < op->output_count; j++) {
-            for (uint32_t k = 0; k < op->outputs[j].partitioner_count; k++) {
-                rows += partitioner_rows(op->outputs[j].partitioners[k]);
-                bytes += partitioner_bytes(op->outputs[j].partitioners[k]);
-            }
-        }
-    }
-    atomic_store_explicit(&task->rows_out, rows, memory_order_relaxed);
-    atomic_store_explicit(&task->bytes_out, bytes, memory_order_relaxed);
-    atomic_store_explicit(&task->errors, errors, memory_order_relaxed);
-}
-
 static void find_wake(struct task *task)
 {
     int64_t wake_us = chain_due_us(&task->chain);
@@ -494,7 +473,7 @@ static enum task_turn run_open(struct task *task, int64_t deadline_us)
     }
     if (step == STEP_FAILED)
         fail(task, &err);
-    sum_counters(task);
+    task_sum_counters(task);
     if (task->stage >= STAGE_CLOSING || step == STEP_AGAIN)
         return TURN_AGAIN;
     /* What the second pump freed can be used at once. */

@@ -21,6 +21,39 @@ static void count_state(struct task *task)
     task->state_counted_us = task->turn_end_us;
 }
 
+static void copy_counter(_Atomic uint64_t *to, const _Atomic uint64_t *from)
+{
+    atomic_store_explicit(to, value_of(from), memory_order_relaxed);
+}
+
+/* Into the task: the chain is built and freed by the worker while others read. */
+void task_sum_counters(struct task *task)
+{
+    uint64_t rows = 0;
+    uint64_t bytes = 0;
+    uint64_t errors = 0;
+    const uint32_t count = task->chain.operator_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct chain_operator *op = &task->chain.operators[i];
+        errors += value_of(&op->counters.errors);
+        if (i < TASK_COUNTERS_OPERATOR_MAX) {
+            copy_counter(&task->operator_rows_in[i], &op->counters.rows_in);
+            copy_counter(&task->operator_rows_out[i], &op->counters.rows_out);
+        }
+        for (uint32_t j = 0; j < op->output_count; j++) {
+            for (uint32_t k = 0; k < op->outputs[j].partitioner_count; k++) {
+                rows += partitioner_rows(op->outputs[j].partitioners[k]);
+                bytes += partitioner_bytes(op->outputs[j].partitioners[k]);
+            }
+        }
+    }
+    const uint32_t shown = count < TASK_COUNTERS_OPERATOR_MAX ? count : TASK_COUNTERS_OPERATOR_MAX;
+    atomic_store_explicit(&task->operator_count, shown, memory_order_relaxed);
+    atomic_store_explicit(&task->rows_out, rows, memory_order_relaxed);
+    atomic_store_explicit(&task->bytes_out, bytes, memory_order_relaxed);
+    atomic_store_explicit(&task->errors, errors, memory_order_relaxed);
+}
+
 void task_count_turn(struct task *task, int64_t start_us)
 {
     task->turn_end_us = clock_now_us(task->config.clock);
@@ -44,11 +77,10 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         .state_bytes = value_of(&task->state_bytes),
         .watermark_ms = atomic_load_explicit(&task->watermark_ms, memory_order_relaxed),
     };
-    const uint32_t count = task->has_chain ? task->chain.operator_count : 0;
-    for (uint32_t i = 0; i < count && i < TASK_COUNTERS_OPERATOR_MAX; i++) {
-        counters.operator_rows_in[i] = value_of(&task->chain.operators[i].counters.rows_in);
-        counters.operator_rows_out[i] = value_of(&task->chain.operators[i].counters.rows_out);
-        counters.operator_count++;
+    counters.operator_count = atomic_load_explicit(&task->operator_count, memory_order_relaxed);
+    for (uint32_t i = 0; i < counters.operator_count; i++) {
+        counters.operator_rows_in[i] = value_of(&task->operator_rows_in[i]);
+        counters.operator_rows_out[i] = value_of(&task->operator_rows_out[i]);
     }
     *ret_counters = counters;
 }

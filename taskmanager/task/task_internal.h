@@ -84,6 +84,9 @@ struct task {
     _Atomic int64_t watermark_ms;
     _Atomic uint64_t state_keys;
     _Atomic uint64_t state_bytes;
+    _Atomic uint32_t operator_count; /* of the next two */
+    _Atomic uint64_t operator_rows_in[TASK_COUNTERS_OPERATOR_MAX];
+    _Atomic uint64_t operator_rows_out[TASK_COUNTERS_OPERATOR_MAX];
     int64_t state_counted_us; /* when the two were taken */
     int64_t turn_end_us;
     bool was_blocked;
@@ -95,6 +98,7 @@ void task_event_init(const struct task *task, struct task_event *event, enum tas
 void task_emit(struct task *task, const struct task_event *event);
 
 /* task_counters.c: at the end of a turn that began at start_us. */
+void task_sum_counters(struct task *task);
 void task_count_turn(struct task *task, int64_t start_us);
 
 /* task_build.c: chain, edges and inputs from deployment and graph. */
