@@ -163,7 +163,7 @@ def start_once(directory, n):
     place.mkdir()
     shared = ["-D", f"execution.checkpointing.dir={place}/checkpoints", "-D", f"jobmanager.rpc.port={rpc}",
               "-D", "jobmanager.rpc.address=127.0.0.1"]
-    body = json.dumps({"definition": (JOBS / "idle.yaml").read_text()}).encode()
+    body = json.dumps({"jobId": os.urandom(16).hex(), "definition": (JOBS / "idle.yaml").read_text()}).encode()
     processes = []
     with open(place / "log", "wb") as log:
         started = time.monotonic()

@@ -306,6 +306,7 @@ int main(int argument_count, char **arguments)
     char url[ADDRESS_MAX] = "tcp://127.0.0.1:0";
     if (strcmp(arguments[1], "ipc") == 0)
         (void)snprintf(url, sizeof(url), "ipc:///tmp/millstream-bench-%ld.ipc", (long)getpid());
+    allocate_keep_batches();
     int there[2];
     int back[2];
     if (pipe(there) != 0 || pipe(back) != 0)

@@ -44,7 +44,7 @@ def phases_of_job(cluster, task_manager, keys, uniform, zipf):
     the caches and is left out."""
     total = keys + uniform + zipf
     job_id = cluster.submit(JOBS / "state-sum.yaml", "-D", "execution.checkpointing.interval=10s", keys=keys,
-                            log_keys=round(math.log(keys), 4), uniform_end=keys + uniform, rows=total)
+                            tail=round(1 - keys**-0.05, 9), uniform_end=keys + uniform, rows=total)
     samples = sample(cluster, task_manager, job_id, 900)
     return {"fill": between(samples, 1, keys),
             "uniform": between(samples, keys + uniform // 10, keys + uniform),

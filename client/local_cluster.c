@@ -243,6 +243,7 @@ enum exit_code local_cluster_run(const struct arguments *arguments, const char *
     struct local_cluster cluster = {0};
     if (client_config_load(arguments, &cluster.config) != STATUS_OK)
         return EXIT_USAGE;
+    allocate_keep_batches();
     enum exit_code code = EXIT_USAGE;
     struct job_graph *graph = NULL;
     if (job_text_compile(arguments, path, text, cluster.config, &graph) == STATUS_OK)

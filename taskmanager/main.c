@@ -53,6 +53,7 @@ int main(int argc, char **argv)
     const int code = daemon_begin("millstream-taskmanager", argc, argv, &config);
     if (code >= 0)
         return code;
+    allocate_keep_batches();
     struct transport *transport = transport_nng_create();
     struct task_manager *manager = NULL;
     struct error err;

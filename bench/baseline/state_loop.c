@@ -25,6 +25,7 @@
 #define BATCH     4096
 #define KEY_BYTES 10 /* key group of two bytes, key of eight, both big-endian */
 #define GROUPS    128
+#define EXPONENT  1.05
 
 struct item {
     char key[KEY_BYTES];
@@ -211,7 +212,8 @@ static uint64_t draw(enum phase phase, uint64_t keys, struct random *random)
 {
     if (phase == PHASE_UNIFORM)
         return random_below(random, keys);
-    const uint64_t rank = (uint64_t)exp(random_unit(random) * log((double)keys));
+    const double tail = 1 - pow((double)keys, 1 - EXPONENT);
+    const uint64_t rank = (uint64_t)pow(1 - random_unit(random) * tail, 1 / (1 - EXPONENT)) % keys;
     return rank * UINT64_C(2654435761) % keys;
 }
 

@@ -3,10 +3,21 @@
 
 #include "common/base/check.h"
 
+#include <malloc.h>
 #include <stdarg.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
+
+/* A batch or frame has at most 256 KiB. Set, neither limit moves by itself any more. */
+#define KEPT_PIECE_BYTES (1024 * 1024)
+#define KEPT_BYTES       (4 * 1024 * 1024)
+
+void allocate_keep_batches(void)
+{
+    (void)mallopt(M_MMAP_THRESHOLD, KEPT_PIECE_BYTES);
+    (void)mallopt(M_TRIM_THRESHOLD, KEPT_BYTES);
+}
 
 _Noreturn static void out_of_memory(size_t size)
 {

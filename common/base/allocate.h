@@ -10,6 +10,10 @@
 #include <stddef.h>
 #include <stdlib.h>
 
+/* For a process that carries data, before it starts threads: batches and frames, freed and taken
+ * again all the time, stay with the process in place of being given back and faulted in anew. */
+void allocate_keep_batches(void);
+
 #define RETURNS_MEMORY __attribute__((malloc, returns_nonnull, warn_unused_result))
 
 /* Zeroed; free() it. */

@@ -228,10 +228,23 @@ static void on_sent(void *context)
     pthread_mutex_unlock(&connection->callback_mutex);
 }
 
+/* There is no room for so many bytes; on_writable follows. */
+static bool is_refused(struct connection *connection, size_t size)
+{
+    pthread_mutex_lock(&connection->mutex);
+    const bool is_full = connection->queued_bytes + size > CONNECTION_QUEUE_BYTES_MAX;
+    connection->was_refused |= is_full && !connection->is_closing;
+    pthread_mutex_unlock(&connection->mutex);
+    return is_full;
+}
+
 static bool nng_connection_send(struct connection *connection, const struct frame *frame,
                                 bool urgent)
 {
     const size_t size = FRAME_HEADER_BYTES + (frame->payload != NULL ? frame->payload->size : 0);
+    /* Whoever is refused comes again: the checksum is not computed in vain. */
+    if (!urgent && is_refused(connection, size))
+        return false;
     struct queued_frame *queued = allocate(sizeof(*queued));
     frame_encode_header(frame, queued->header);
     pthread_mutex_lock(&connection->mutex);

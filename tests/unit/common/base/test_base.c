@@ -87,6 +87,24 @@ START_TEST(crc_matches_the_published_vector_in_both_kernels)
 }
 END_TEST
 
+START_TEST(crc_of_lanes_is_that_of_the_bytes)
+{
+    static char bytes[3 * 3072 + 64];
+    struct random random;
+    random_init(&random, 2);
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        bytes[i] = (char)random_next(&random);
+    for (size_t lanes = 1; lanes <= 3; lanes++) {
+        for (size_t more = 0; more <= 32; more++) {
+            const size_t size = lanes * 3072 - 16 + more;
+            ck_assert_uint_eq(crc32c(9, bytes + more, size), crc32c_scalar(9, bytes + more, size));
+        }
+    }
+    ck_assert_uint_eq(crc32c(crc32c(0, bytes, 5000), bytes + 5000, sizeof(bytes) - 5000),
+                      crc32c_scalar(0, bytes, sizeof(bytes)));
+}
+END_TEST
+
 START_TEST(nearest_name_is_found_or_not)
 {
     static const char *const names[] = {"lower", "upper", "substring"};
@@ -137,6 +155,7 @@ int main(void)
     tcase_add_test(tests, text_keeps_its_maximum);
     tcase_add_test(tests, text_escapes_json);
     tcase_add_test(tests, ids_read_back);
+    tcase_add_test(tests, crc_of_lanes_is_that_of_the_bytes);
     tcase_add_test(tests, crc_matches_the_published_vector_in_both_kernels);
     tcase_add_test(tests, nearest_name_is_found_or_not);
     tcase_add_test(tests, memory_is_refused_at_any_level);
