@@ -99,19 +99,105 @@ static enum status load_entry(void *context, const char *name, bool is_directory
 struct sweep {
     struct file_store *store;
     const struct storage_request *request;
+    const char *directory; /* under way: "<job>/chk-7" */
+    const char *prefix;    /* of the directories looked for: "chk-", "" below shared/ */
+    uint64_t below;        /* only directories with a lesser number */
+    size_t kept_count;     /* entries that stay in the directory under way */
 };
 
-static enum status sweep_entry(void *context, const char *name, bool is_directory, uint64_t size,
-                               struct error *err)
+/* Named as a file, or by the directory it lies in. */
+static bool is_kept(const struct storage_request *request, const char *path)
+{
+    for (size_t i = 0; i < request->path_count; i++) {
+        const char *kept = request->paths[i];
+        const size_t size = strlen(kept);
+        if (size > 0 && kept[size - 1] == '/' ? strncmp(kept, path, size) == 0
+                                              : strcmp(kept, path) == 0)
+            return true;
+    }
+    return false;
+}
+
+static enum status sweep_file(void *context, const char *name, bool is_directory, uint64_t size,
+                              struct error *err);
+
+/* Empties one directory as far as nothing in it is kept, and removes it when it is empty. */
+static enum status sweep_directory(const struct sweep *above, const char *directory,
+                                   size_t *ret_kept_count, struct error *err)
+{
+    struct sweep below = *above;
+    below.directory = directory;
+    below.kept_count = 0;
+    TRY(above->store->ops->list(above->store, directory, sweep_file, &below, err));
+    *ret_kept_count = below.kept_count;
+    if (below.kept_count > 0)
+        return STATUS_OK;
+    return above->store->ops->remove_tree(above->store, directory, err);
+}
+
+static enum status sweep_file(void *context, const char *name, bool is_directory, uint64_t size,
+                              struct error *err)
+{
+    (void)size;
+    struct sweep *sweep = context;
+    SCOPED_TEXT char *path = format_text("%s/%s", sweep->directory, name);
+    size_t kept_count = 0;
+    if (is_directory) {
+        TRY(sweep_directory(sweep, path, &kept_count, err));
+    } else if (is_kept(sweep->request, path)) {
+        kept_count = 1;
+    } else {
+        const enum status status = sweep->store->ops->remove(sweep->store, path, err);
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+            return status;
+    }
+    sweep->kept_count += kept_count;
+    return STATUS_OK;
+}
+
+/* "chk-12" with the prefix "chk-": 12. Anything else is not ours to touch. */
+static bool number_of(const char *name, const char *prefix, uint64_t *ret_number)
+{
+    const size_t size = strlen(prefix);
+    if (strncmp(name, prefix, size) != 0 || name[size] < '0' || name[size] > '9')
+        return false;
+    char *end = NULL;
+    *ret_number = strtoull(name + size, &end, 10);
+    return *end == '\0';
+}
+
+static enum status sweep_numbered(void *context, const char *name, bool is_directory, uint64_t size,
+                                  struct error *err)
 {
     (void)size;
     const struct sweep *sweep = context;
-    SCOPED_TEXT char *path = format_text("%s/%s", sweep->request->path, name);
-    for (size_t i = 0; i < sweep->request->path_count; i++) {
-        if (strcmp(sweep->request->paths[i], path) == 0)
-            return STATUS_OK;
-    }
-    return is_directory ? STATUS_OK : sweep->store->ops->remove(sweep->store, path, err);
+    uint64_t number = 0;
+    if (!is_directory || !number_of(name, sweep->prefix, &number) || number >= sweep->below)
+        return STATUS_OK;
+    SCOPED_TEXT char *directory = format_text("%s/%s", sweep->directory, name);
+    SCOPED_TEXT char *with_slash = format_text("%s/", directory);
+    if (is_kept(sweep->request, with_slash))
+        return STATUS_OK;
+    size_t kept_count = 0;
+    return sweep_directory(sweep, directory, &kept_count, err);
+}
+
+static enum status sweep_job(struct file_store *store, const struct storage_request *request,
+                             struct error *err)
+{
+    struct sweep checkpoints = {.store = store,
+                                .request = request,
+                                .directory = request->path,
+                                .prefix = "chk-",
+                                .below = request->checkpoint_below};
+    TRY(store->ops->list(store, request->path, sweep_numbered, &checkpoints, err));
+    SCOPED_TEXT char *shared = format_text("%s/shared", request->path);
+    struct sweep attempts = {.store = store,
+                             .request = request,
+                             .directory = shared,
+                             .prefix = "",
+                             .below = request->attempt_below};
+    return store->ops->list(store, shared, sweep_numbered, &attempts, err);
 }
 
 /* ---- the requests ---- */
@@ -146,7 +232,6 @@ static enum status execute_on(struct file_store *store, const struct storage_req
                               struct storage_result *result, struct error *err)
 {
     struct load load = {.store = store, .directory = request->path, .result = result};
-    struct sweep sweep = {.store = store, .request = request};
     switch (request->kind) {
     case STORAGE_LOAD:
         return store->ops->list(store, request->path, load_entry, &load, err);
@@ -161,7 +246,7 @@ static enum status execute_on(struct file_store *store, const struct storage_req
     case STORAGE_DELETE:
         return delete_paths(store, request, err);
     case STORAGE_SWEEP:
-        return store->ops->list(store, request->path, sweep_entry, &sweep, err);
+        return sweep_job(store, request, err);
     case STORAGE_COPY:
         return copy_paths(store, request, err);
     }

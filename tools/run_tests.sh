@@ -28,11 +28,14 @@ counted() {
 step format counted make format-check
 step layers counted make layers
 step headers counted make headers
+step sizes counted make sizes
 step build counted make -j"$jobs" WERROR=1 build
 step sim make WERROR=1 sim SEEDS=1000
 step sim-planted make WERROR=1 sim-planted
 step unit make -j"$jobs" WERROR=1 unit
+step clang counted make -j"$jobs" check-clang
 step documents counted make check-docs
+step fuzz-corpus make fuzz-corpus FUZZ_MS=500
 step cluster make test-cluster
 echo "$passed passed, $failed failed"
 [ "$failed" -eq 0 ]

@@ -217,6 +217,13 @@ static void on_register(struct core *core, uint64_t connection, struct message *
         allocate_array(task_manager->registration.slot_count, sizeof(*task_manager->slots));
     array_push(core->task_managers, core->task_manager_count, core->task_manager_capacity) =
         task_manager;
+    /* Whoever registers has ended its tasks of before: what those wrote into jobs that had ended
+     * meanwhile can go, and nothing of the kind can follow. */
+    for (size_t i = 0; i < core->job_count; i++) {
+        struct job *job = core->jobs[i];
+        if (job_status_is_terminal(job->status) && !job->is_recovered_end && job->restart_count > 0)
+            job->sweep_ms = core->now_ms;
+    }
     core_log(core, LOG_INFO, "taskmanager_registered", NULL, "%s on %s, %u slots, exchange %s",
              task_manager->registration.name, task_manager->registration.host,
              task_manager->registration.slot_count, task_manager->registration.data_address);

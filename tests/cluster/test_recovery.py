@@ -71,6 +71,9 @@ class Recovery(unittest.TestCase):
             cluster.wait_state(job, "FINISHED", timeout=120)
             self.assertEqual(read_counts(cluster.directory / "out"), expected)
             self.assertEqual(list(pathlib.Path(cluster.directory / "out").glob(".part-*")), [])
+            # A finished job keeps no checkpoint, whoever was killed while writing one.
+            files = cluster.directory / "checkpoints" / job
+            cluster.wait_for(lambda: not [p for p in files.rglob("*") if p.is_file()], "an empty directory")
 
     def test_job_manager_killed_and_started_again(self):
         with Cluster(taskmanagers=2) as cluster:
