@@ -255,7 +255,8 @@ class Answers(unittest.TestCase):
             self.assertEqual(of_task_manager("/ready")[0], 200)
             values = parse_prometheus(of_task_manager("/metrics")[1])
             self.assertGreater(values["process_resident_memory_bytes"][None], 0)
-            self.assertTrue(values["millstream_task_records_out_total"])
+            cluster.wait_for(lambda: "millstream_task_records_out_total" in parse_prometheus(of_task_manager("/metrics")[1]),
+                             "the task's rows")
             status, text = of_task_manager("/nothing")
             self.assertEqual(status, 404)
             self.assertEqual(list(json.loads(text)), ["errors"])
