@@ -1,0 +1,3 @@
+.PHONY: test-jobs
+test-jobs: build ## golden jobs and the examples, each run in several ways
+	MILLSTREAM_BIN=$(abspath $(BUILD)/bin) python3 tests/jobs/run.py
