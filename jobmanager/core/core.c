@@ -162,7 +162,7 @@ void core_destroy(struct core *core)
 
 bool core_is_ready(const struct core *core)
 {
-    return core->phase == CORE_READY;
+    return core->phase == CORE_READY && core->attempt_usable > 0;
 }
 
 const struct job_graph *core_find_graph(const struct core *core, struct job_id job)

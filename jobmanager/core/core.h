@@ -211,7 +211,8 @@ DEFINE_SCOPED(struct core, core_destroy)
 void core_step(struct core *core, const struct core_event *event, int64_t now_ms, int64_t wall_ms,
                struct core_output *output);
 
-/* Is the stored work loaded and recovered as far as it needs no TaskManager? (/ready) */
+/* Is the stored work loaded and recovered as far as it needs no TaskManager, and can the job store
+ * be written: are submits taken? (/ready) */
 bool core_is_ready(const struct core *core);
 
 /* The graph of a job, finished ones included; NULL: no such job. Borrowed until the next step. */
