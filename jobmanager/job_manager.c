@@ -368,7 +368,7 @@ bool job_manager_read(struct job_manager *manager, snapshot_reader_fn fn, void *
 static void handle_is_ready(void *argument)
 {
     struct waiting_reply *waiting = argument;
-    const bool is_ready = core_is_ready(waiting->manager->core);
+    const bool is_ready = core_takes_submits(waiting->manager->core);
     answer(waiting, is_ready ? STATUS_OK : STATUS_UNAVAILABLE, NULL);
 }
 

@@ -162,6 +162,11 @@ void core_destroy(struct core *core)
 
 bool core_is_ready(const struct core *core)
 {
+    return core->phase == CORE_READY;
+}
+
+bool core_takes_submits(const struct core *core)
+{
     return core->phase == CORE_READY && core->attempt_usable > 0;
 }
 

@@ -211,9 +211,10 @@ DEFINE_SCOPED(struct core, core_destroy)
 void core_step(struct core *core, const struct core_event *event, int64_t now_ms, int64_t wall_ms,
                struct core_output *output);
 
-/* Is the stored work loaded and recovered as far as it needs no TaskManager, and can the job store
- * be written: are submits taken? (/ready) */
+/* Is the stored work loaded and recovered as far as it needs no TaskManager? */
 bool core_is_ready(const struct core *core);
+/* And has the job store been written, so that submits are not refused? (/ready) */
+bool core_takes_submits(const struct core *core);
 
 /* The graph of a job, finished ones included; NULL: no such job. Borrowed until the next step. */
 const struct job_graph *core_find_graph(const struct core *core, struct job_id job);
