@@ -53,7 +53,7 @@ def phases_of_job(cluster, task_manager, keys, uniform, zipf):
 
 def bench_cold(arguments, directory):
     scale = 20 if arguments.quick else 1
-    keys, uniform, zipf = 10000000 // scale, 1000000 // scale, 4000000 // scale
+    keys, uniform, zipf = 10000000 // scale, 500000 // scale, 2000000 // scale
     cache = 64 * MIB // scale
     process = 256 * MIB if not arguments.quick else 128 * MIB
     limit = process + process // 8

@@ -14,6 +14,8 @@
 #define FILE_SIZE_TARGET  ((uint64_t)8 << 20)
 #define LEVEL_BASE_BYTES  ((uint64_t)64 << 20)
 
+#define CACHE_SHARD_BITS 1
+
 #define DEFAULT_COLUMN "default"
 
 struct state_block_cache {
@@ -56,10 +58,21 @@ struct state_iterator {
     rocksdb_iterator_t *iterator;
 };
 
+/* Few shards: RocksDB makes 64 of 32 MiB, and a table's filter or index alone overflows one. */
+static rocksdb_cache_t *create_cache(uint64_t size_bytes)
+{
+    rocksdb_lru_cache_options_t *options = rocksdb_lru_cache_options_create();
+    rocksdb_lru_cache_options_set_capacity(options, size_bytes);
+    rocksdb_lru_cache_options_set_num_shard_bits(options, CACHE_SHARD_BITS);
+    rocksdb_cache_t *cache = rocksdb_cache_create_lru_opts(options);
+    rocksdb_lru_cache_options_destroy(options);
+    return cache;
+}
+
 struct state_block_cache *state_block_cache_create(uint64_t size_bytes)
 {
     struct state_block_cache *cache = allocate(sizeof(*cache));
-    cache->cache = rocksdb_cache_create_lru(size_bytes);
+    cache->cache = create_cache(size_bytes);
     return cache;
 }
 
@@ -147,7 +160,7 @@ static void init_options(struct state_database *database, struct state_block_cac
 {
     database->table_options = rocksdb_block_based_options_create();
     if (cache == NULL)
-        database->own_cache = rocksdb_cache_create_lru(OWN_CACHE_BYTES);
+        database->own_cache = create_cache(OWN_CACHE_BYTES);
     rocksdb_block_based_table_options_t *table = database->table_options;
     rocksdb_block_based_options_set_block_cache(table,
                                                 cache != NULL ? cache->cache : database->own_cache);
