@@ -378,8 +378,15 @@ static void analyze_node(struct analyzer *analyzer)
     node->first_operator = analyzer->plan->count;
     if (node->kind != NODE_SOURCE && !analyze_inputs(analyzer))
         return;
-    if (node->is_failed)
+    /* A wrong option does not hide what is wrong with the columns, here and in the nodes behind. */
+    const bool was_failed = node->is_failed;
+    if (was_failed && node->kind == NODE_SINK)
         return;
+    node->is_failed = false;
+    if (was_failed && node->kind == NODE_SOURCE) {
+        analyze_failed_source(analyzer);
+        return;
+    }
     switch (node->kind) {
     case NODE_SOURCE:
         analyze_source(analyzer);
@@ -393,6 +400,7 @@ static void analyze_node(struct analyzer *analyzer)
     }
     if (!node->is_failed && node->kind != NODE_SINK && analyzer->current != NULL)
         node->output = schema_ref(analyzer->current);
+    node->is_failed |= was_failed;
 }
 
 void analyze(struct compiler *compiler, struct plan *plan)

@@ -31,6 +31,8 @@ void keep_schema(struct analyzer *analyzer, struct schema *schema);
 bool types_unite(struct type a, struct type b, struct type *ret_type);
 
 void analyze_source(struct analyzer *analyzer);
+/* Its options are wrong already: what is wrong with its columns, and what those behind it see. */
+void analyze_failed_source(struct analyzer *analyzer);
 void analyze_sink(struct analyzer *analyzer);
 void analyze_keyed(struct analyzer *analyzer);
 

@@ -181,6 +181,17 @@ void analyze_source(struct analyzer *analyzer)
         add_computed(analyzer, &declared);
 }
 
+void analyze_failed_source(struct analyzer *analyzer)
+{
+    struct logical_node *node = analyzer->node;
+    struct declared declared = {0};
+    struct schema *schema = node->schema.count > 0 ? declared_schema(analyzer, &declared) : NULL;
+    if (schema != NULL && !declared.has_computed)
+        node->output = schema_ref(schema);
+    schema_unref(schema);
+    node->is_failed = true;
+}
+
 void analyze_sink(struct analyzer *analyzer)
 {
     struct logical_node *node = analyzer->node;
