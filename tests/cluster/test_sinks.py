@@ -52,7 +52,7 @@ class Files(unittest.TestCase):
             self.assertEqual(sorted(lines_of(out)), expected)
             self.assertEqual(list(out.glob(".*")), [])
             # Without a checkpoint nothing is visible, and a canceled job leaves nothing but what was.
-            (cluster.directory / "long.txt").write_text(("x" * 1000 + "\n") * 20000)
+            (cluster.directory / "long.txt").write_text(("x" * 1000 + "\n") * 90000)
             job = cluster.submit(copy_job(cluster), "-D", "execution.checkpointing.interval=1h",
                                  input=cluster.directory / "long.txt", output=cluster.directory / "none", rate=1000)
             cluster.wait_for(lambda: (cluster.directory / "none").exists() and any((cluster.directory / "none").iterdir()),
