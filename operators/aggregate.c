@@ -175,7 +175,7 @@ static enum step start_batch(struct aggregate *aggregate, struct batch *in, stru
             reallocate_array(aggregate->slots, aggregate->capacity, sizeof(*aggregate->slots));
         aggregate->fresh = reallocate_array(aggregate->fresh, aggregate->capacity, 1);
     }
-    keyed_output_begin(&aggregate->output, in);
+    keyed_output_begin(&aggregate->output, in, &aggregate->keys, parts->rows);
     aggregate->next_part = 0;
     aggregate->next = 0;
     return STEP_DONE;

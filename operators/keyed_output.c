@@ -110,9 +110,13 @@ static void reserve_rows(struct keyed_output *output, uint32_t count)
     output->capacity = count;
 }
 
-void keyed_output_begin(struct keyed_output *output, const struct batch *in)
+void keyed_output_begin(struct keyed_output *output, const struct batch *in,
+                        const struct key_batch *keys, const uint32_t *rows)
 {
     reserve_rows(output, in->row_count);
+    output->keys = keys;
+    output->key_rows = rows;
+    output->run_count = 0;
     output->row_count = in->row_count;
     output->selected_count = 0;
     output->change_count = 0;
@@ -123,11 +127,12 @@ void keyed_output_begin(struct keyed_output *output, const struct batch *in)
     output->selection = NULL;
     if (output->mode != EMIT_CHANGELOG)
         output->selection = reallocate_array(NULL, (size_t)in->row_count + 1, sizeof(uint32_t));
-    const uint32_t rows = output->mode == EMIT_CHANGELOG ? 2 * in->row_count : in->row_count;
+    const uint32_t value_rows = output->mode == EMIT_CHANGELOG ? 2 * in->row_count : in->row_count;
     for (uint32_t c = 0; c < output->schema->column_count; c++) {
         aggregate_results_done(&output->results[c]);
         if (output->key_columns[c] < 0)
-            aggregate_results_init(&output->results[c], output->schema->columns[c].type, rows);
+            aggregate_results_init(&output->results[c], output->schema->columns[c].type,
+                                   value_rows);
     }
 }
 
@@ -266,6 +271,43 @@ void keyed_output_after(struct keyed_output *output)
     memcpy(output->selection + output->selected_count, output->positions,
            output->set.count * sizeof(uint32_t));
     output->selected_count += output->set.count;
+    output->run_count++;
+}
+
+static bool keys_are_equal(const struct key_batch *keys, uint32_t a, uint32_t b)
+{
+    const uint32_t size = keys->sizes[a];
+    return keys->hashes[a] == keys->hashes[b] && size == keys->sizes[b] &&
+           (size == KEY_NULL || size == 0 || memcmp(keys->bytes[a], keys->bytes[b], size) == 0);
+}
+
+/* A batch that was handled in several runs has a row of a key for each of them: keeps the last. */
+static void drop_superseded(struct keyed_output *output)
+{
+    const struct key_batch *keys = output->keys;
+    uint32_t size = 16;
+    while (size < 2 * output->selected_count)
+        size *= 2;
+    uint32_t *table = allocate_array(size, sizeof(*table)); /* entry of keys + 1 */
+    uint32_t entry = keys->count;
+    uint32_t first = output->selected_count;
+    for (uint32_t i = output->selected_count; i-- > 0;) {
+        do {
+            DCHECK(entry > 0);
+            entry--;
+        } while (output->key_rows[entry] != output->selection[i]);
+        uint32_t at = (uint32_t)key_table_hash(keys->hashes[entry]) & (size - 1);
+        while (table[at] != 0 && !keys_are_equal(keys, table[at] - 1, entry))
+            at = (at + 1) & (size - 1);
+        if (table[at] != 0)
+            continue;
+        table[at] = entry + 1;
+        output->selection[--first] = output->selection[i];
+    }
+    free(table);
+    output->selected_count -= first;
+    memmove(output->selection, output->selection + first,
+            output->selected_count * sizeof(*output->selection));
 }
 
 static void copy_origin(struct batch *batch, const struct batch *in)
@@ -326,6 +368,8 @@ enum step keyed_output_emit(struct keyed_output *output, const struct batch *in,
     if (output->selected_count > 0) {
         if (!emitter_has_room(out, 0))
             return STEP_AGAIN;
+        if (output->run_count > 1)
+            drop_superseded(output);
         emitter_emit(out, 0, selected_batch(output, in));
     }
     while (output->emitted_count < output->change_count) {

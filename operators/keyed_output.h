@@ -2,7 +2,7 @@
  * What keyed operators share: which rows leave, and when.
  *
  *   each       one row per input row, in order: the value after that row
- *   batch      one row per key and run of state (at most a batch), in order of first appearance
+ *   batch      one row per key and input batch, with the value after the batch
  *   end        one row per key when the input has ended, from a scan of the state
  *   changelog  what changed per key: +I, -U and +U, -D; nothing if nothing changed
  *
@@ -58,7 +58,10 @@ struct keyed_output {
     uint32_t *old_positions;
     uint32_t *selection;
     uint32_t selected_count;
-    uint32_t row_count; /* of the input batch */
+    uint32_t row_count;           /* of the input batch */
+    const struct key_batch *keys; /* of the input batch: entry i belongs to row key_rows[i] */
+    const uint32_t *key_rows;
+    uint32_t run_count;
     uint32_t capacity;
     struct keyed_change *changes;
     uint32_t change_count;
@@ -78,7 +81,10 @@ void keyed_output_close(struct keyed_output *output);
  * one; the marks are gone before the state is asked for anything. */
 void keyed_output_use_marks(struct keyed_output *output, const struct value_layout *layout);
 
-void keyed_output_begin(struct keyed_output *output, const struct batch *in);
+/* keys and rows are borrowed until the batch is emitted: entry i of keys belongs to row rows[i],
+ * which rise. */
+void keyed_output_begin(struct keyed_output *output, const struct batch *in,
+                        const struct key_batch *keys, const uint32_t *rows);
 /* NULL unless the mode is each. */
 static inline struct aggregate_results *each_results(struct keyed_output *output, uint32_t column)
 {

@@ -383,7 +383,7 @@ static enum step start_batch(struct reduce *reduce, const struct batch *in, stru
         }
     }
     key_batch_compute(&reduce->keys, in, reduce->key_columns, reduce->env->spec->key_count);
-    keyed_output_begin(&reduce->output, in);
+    keyed_output_begin(&reduce->output, in, &reduce->keys, reduce->rows);
     reduce->next = 0;
     reduce->is_busy = true;
     return STEP_DONE;

@@ -7,13 +7,17 @@
 #include "common/data/value_text.h"
 #include "operators/registry.h"
 #include "tests/kit/model_state.h"
+#include "tests/kit/real_state.h"
 
 #include <check.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #define KIT_TEXT_MAX  (64U * 1024 * 1024)
 #define KIT_CALLS_MAX 1000000
+/* Longer inputs are not restored after each batch on real backends. */
+#define REAL_RESTORES_MAX 400
 
 /* ---- schemas and rows from text ---- */
 
@@ -142,7 +146,8 @@ struct kit_run {
     char *keys[4];
     struct schema *inputs[1];
     struct operator_output outputs[2];
-    struct model_keyed *model;
+    struct model_keyed *model; /* NULL: real */
+    struct real_state *real;
     struct random random;
     void *self;
     struct text rows; /* emitted, a line each */
@@ -261,6 +266,8 @@ static void make_spec(struct kit_run *run)
 static bool is_over(struct kit_run *run, enum step step)
 {
     run->has_failed |= step == STEP_FAILED;
+    if (step == STEP_WAIT && run->real != NULL)
+        (void)usleep(100);
     return step == STEP_DONE || step == STEP_FAILED;
 }
 
@@ -282,8 +289,10 @@ static void give_room(struct kit_run *run)
 static void open_instance(struct kit_run *run)
 {
     run->self = allocate(run->ops->instance_size);
-    run->env.keyed =
-        (run->ops->traits & OPERATOR_KEYED) != 0 ? model_keyed_state(run->model) : NULL;
+    run->env.keyed = NULL;
+    if ((run->ops->traits & OPERATOR_KEYED) != 0)
+        run->env.keyed =
+            run->real != NULL ? real_state_keyed(run->real) : model_keyed_state(run->model);
     if (run->ops->open(run->self, &run->env, &run->err) != STATUS_OK)
         run->has_failed = true;
 }
@@ -324,10 +333,14 @@ static void snapshot_and_restore(struct kit_run *run, uint64_t id)
                                                          &kit.writer, &run->err) != STATUS_OK)
         run->has_failed = true;
     close_instance(run);
-    struct model_keyed *restored =
-        model_keyed_create(random_next(&run->random), run->is_hesitant, run->model);
-    model_keyed_destroy(run->model);
-    run->model = restored;
+    if (run->real != NULL) {
+        real_state_restore(run->real);
+    } else {
+        struct model_keyed *restored =
+            model_keyed_create(random_next(&run->random), run->is_hesitant, run->model);
+        model_keyed_destroy(run->model);
+        run->model = restored;
+    }
     open_instance(run);
     const struct snapshot_reader reader = {.entries = kit.entries, .count = kit.count};
     if (!run->has_failed && kit.count > 0 &&
@@ -338,37 +351,6 @@ static void snapshot_and_restore(struct kit_run *run, uint64_t id)
         free((void *)(uintptr_t)kit.entries[i].bytes);
     }
     free(kit.entries);
-}
-
-static void process_batch(struct kit_run *run, struct batch *batch)
-{
-    if (batch == NULL)
-        return;
-    if (!run->has_failed)
-        REPEAT(run, run->ops->process(run->self, 0, batch, &run->emitter, &run->err));
-    batch_unref(batch);
-    if (run->restores && !run->has_failed)
-        snapshot_and_restore(run, 1);
-}
-
-static void feed(struct kit_run *run)
-{
-    struct batch_builder builder;
-    batch_builder_init(&builder, run->inputs[0], NULL);
-    uint32_t wanted = run->rows_per_batch;
-    for (const char *line = run->test->input; *line != '\0' && !run->has_failed;) {
-        if (builder.row_count == 0 && run->rows_per_batch == 0)
-            wanted = 1 + (uint32_t)random_below(&run->random, run->test->is_large ? 4000 : 6);
-        const size_t size = strcspn(line, "\n");
-        append_line(&builder, line, size);
-        line += size + (line[size] == '\n');
-        if (builder.row_count >= wanted || batch_builder_is_full(&builder))
-            process_batch(run, batch_builder_take(&builder));
-    }
-    process_batch(run, batch_builder_take(&builder));
-    batch_builder_done(&builder);
-    if (run->ops->finish != NULL && !run->has_failed)
-        REPEAT(run, run->ops->finish(run->self, &run->emitter, &run->err));
 }
 
 /* ---- what came out ---- */
@@ -418,6 +400,57 @@ static void keep_latest(struct kit_lines *lines)
     }
 }
 
+/* emit: batch gives one row per key (the first column) for each batch. */
+static void check_one_row_per_key(const struct kit_run *run, size_t from)
+{
+    const char *emit = operator_setting(&run->spec, "emit");
+    if (emit == NULL || strcmp(emit, "batch") != 0)
+        return;
+    struct kit_lines lines;
+    split_lines(&lines, run->rows.bytes + from);
+    const size_t count = lines.count;
+    keep_latest(&lines);
+    ck_assert_msg(lines.count == count, "a key has two rows in one batch: %s",
+                  run->rows.bytes + from);
+    lines_done(&lines);
+}
+
+static void process_batch(struct kit_run *run, struct batch *batch)
+{
+    if (batch == NULL)
+        return;
+    const size_t from = run->rows.size;
+    if (!run->has_failed)
+        REPEAT(run, run->ops->process(run->self, 0, batch, &run->emitter, &run->err));
+    if (!run->has_failed && run->rows.size > from)
+        check_one_row_per_key(run, from);
+    batch_unref(batch);
+    if (run->restores && !run->has_failed)
+        snapshot_and_restore(run, 1);
+}
+
+static void feed(struct kit_run *run)
+{
+    struct batch_builder builder;
+    batch_builder_init(&builder, run->inputs[0], NULL);
+    uint32_t wanted = run->rows_per_batch;
+    for (const char *line = run->test->input; *line != '\0' && !run->has_failed;) {
+        if (builder.row_count == 0 && run->rows_per_batch == 0)
+            wanted = 1 + (uint32_t)random_below(&run->random, run->test->is_large ? 4000 : 6);
+        const size_t size = strcspn(line, "\n");
+        append_line(&builder, line, size);
+        line += size + (line[size] == '\n');
+        if (builder.row_count >= wanted || batch_builder_is_full(&builder))
+            process_batch(run, batch_builder_take(&builder));
+    }
+    process_batch(run, batch_builder_take(&builder));
+    batch_builder_done(&builder);
+    if (run->ops->finish != NULL && !run->has_failed)
+        REPEAT(run, run->ops->finish(run->self, &run->emitter, &run->err));
+}
+
+/* ---- whether it is right ---- */
+
 static void apply_changes(struct kit_lines *lines)
 {
     size_t kept = 0;
@@ -462,7 +495,10 @@ static void check_rows(const struct kit_run *run, const char *what)
     lines_done(&expected);
 }
 
-static void run_once(struct kit_run *run, const char *what, struct text *state)
+enum kit_backend { KIT_MODEL, KIT_MEMORY, KIT_ROCKSDB };
+
+static void run_once(struct kit_run *run, enum kit_backend backend, const char *what,
+                     struct text *state)
 {
     const struct kit_case *test = run->test;
     run->emitter = (struct emitter){.has_room = kit_has_room, .emit = kit_emit};
@@ -481,7 +517,11 @@ static void run_once(struct kit_run *run, const char *what, struct text *state)
         .memory = &memory,
         .clock = clock_system(),
     };
-    run->model = model_keyed_create(random_next(&run->random), run->is_hesitant, NULL);
+    if (backend == KIT_MODEL)
+        run->model = model_keyed_create(random_next(&run->random), run->is_hesitant, NULL);
+    else
+        run->real = real_state_create(
+            backend == KIT_ROCKSDB ? STATE_BACKEND_ROCKSDB : STATE_BACKEND_MEMORY, run->env.clock);
     open_instance(run);
     if (!run->has_failed)
         feed(run);
@@ -495,13 +535,51 @@ static void run_once(struct kit_run *run, const char *what, struct text *state)
         check_rows(run, what);
         ck_assert_msg(run->errors == test->expected_errors, "%s: %u row errors, expected %u", what,
                       run->errors, test->expected_errors);
-        model_keyed_format(run->model, state);
+        if (run->model != NULL)
+            model_keyed_format(run->model, state);
     }
     ck_assert_msg(memory_used(&memory) == 0, "%s: memory is still booked", what);
-    model_keyed_destroy(run->model);
+    if (run->model != NULL)
+        model_keyed_destroy(run->model);
+    if (run->real != NULL)
+        real_state_destroy(run->real);
     text_done(&run->rows);
     schema_unref(run->inputs[0]);
     schema_unref(run->outputs[0].schema);
+}
+
+/* The same rows on what runs in production, restored through checkpoint storage. */
+static void verify_real(const struct kit_case *test)
+{
+    static const struct {
+        enum kit_backend backend;
+        uint32_t rows_per_batch;
+        bool restores;
+    } modes[] = {
+        {KIT_MEMORY, BATCH_ROWS_MAX, true},
+        {KIT_ROCKSDB, BATCH_ROWS_MAX, false},
+        {KIT_ROCKSDB, 0, true},
+    };
+    if ((operator_registry_find(test->kind)->traits & OPERATOR_KEYED) == 0)
+        return;
+    for (unsigned mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++) {
+        const enum kit_backend backend = modes[mode].backend;
+        struct kit_run run = {
+            .test = test,
+            .rows_per_batch = modes[mode].rows_per_batch,
+            .is_narrow = mode == 2,
+            /* Restores take milliseconds. */
+            .restores = modes[mode].restores && strlen(test->input) < REAL_RESTORES_MAX,
+        };
+        if (test->runs_without_restore && run.restores)
+            continue;
+        random_init(&run.random, mode);
+        char what[128];
+        (void)snprintf(what, sizeof(what), "%s on %s, batches of %u%s", test->kind,
+                       backend == KIT_ROCKSDB ? "rocksdb" : "memory", run.rows_per_batch,
+                       run.restores ? ", restored" : "");
+        run_once(&run, backend, what, NULL);
+    }
 }
 
 void kit_verify(const struct kit_case *test)
@@ -528,7 +606,7 @@ void kit_verify(const struct kit_case *test)
                        run.is_hesitant ? "hesitant" : "plain", run.restores ? ", restored" : "");
         struct text state;
         text_init(&state, KIT_TEXT_MAX);
-        run_once(&run, what, &state);
+        run_once(&run, KIT_MODEL, what, &state);
         if (mode == 0)
             text_append_bytes(&first, state.bytes, state.size);
         ck_assert_msg(strcmp(first.bytes, state.bytes) == 0, "%s: the state is\n%s, expected\n%s",
@@ -536,4 +614,5 @@ void kit_verify(const struct kit_case *test)
         text_done(&state);
     }
     text_done(&first);
+    verify_real(test);
 }

@@ -2,8 +2,9 @@
  * The operator test kit: runs one operator on rows written as text and checks what comes out, again
  * and again: in one batch, in batches of one row and of random sizes; with an emitter that has room
  * for one batch or none, so that hooks resume; with a state that hesitates; with a snapshot and a
- * restore into a fresh instance after each batch; and all of these at once. Every run must give the
- * same rows and the same final state.
+ * restore into a fresh instance after each batch; and all of these at once; and on the real
+ * backends, with the smallest cache and restores from checkpoint storage. Every run must give the
+ * same rows, those of the model the same final state; emit=batch one row per key for each batch.
  *
  * Rows are lines as batch_format_row writes them: "+I[apple, 3]", NULL as null, no comma inside a
  * value.

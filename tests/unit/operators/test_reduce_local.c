@@ -125,6 +125,45 @@ START_TEST(merging_halves_gives_the_whole)
 }
 END_TEST
 
+/* More keys than the smallest cache holds, all of them met again: every mode of emit. */
+START_TEST(entries_leave_the_cache_and_come_back)
+{
+    enum { KEYS = 1000 };
+    static const struct {
+        const char *mode;
+        enum kit_compare compare;
+    } modes[] = {{"each", KIT_ORDERED},
+                 {"batch", KIT_LATEST},
+                 {"end", KIT_BAG},
+                 {"changelog", KIT_MATERIALIZED}};
+    struct text input;
+    text_init(&input, 1 << 24);
+    for (int i = 0; i < 2 * KEYS; i++)
+        text_format(&input, "+I[a-key-too-long-for-a-view-%d, %d]\n", i % KEYS, i);
+    for (size_t m = 0; m < sizeof(modes) / sizeof(modes[0]); m++) {
+        struct text expected;
+        text_init(&expected, 1 << 24);
+        for (int i = modes[m].compare == KIT_ORDERED ? 0 : KEYS; i < 2 * KEYS; i++)
+            text_format(&expected, "+I[a-key-too-long-for-a-view-%d, %d, %d]\n", i % KEYS,
+                        i < KEYS ? i : 2 * i - KEYS, 1 + i / KEYS);
+        kit_verify(&(struct kit_case){
+            .kind = "aggregate",
+            .input_schema = "k STRING, v INT",
+            .output_schema = "k STRING, total INT, n BIGINT",
+            .keys = {"k"},
+            .columns = {{"total", "sum(v)"}, {"n", "count(*)"}},
+            .settings = {{"emit", modes[m].mode}},
+            .compare = modes[m].compare,
+            .input = input.bytes,
+            .expected = expected.bytes,
+            .is_large = true,
+        });
+        text_done(&expected);
+    }
+    text_done(&input);
+}
+END_TEST
+
 START_TEST(what_has_no_halves_is_refused)
 {
     kit_verify(&(struct kit_case){
@@ -150,6 +189,7 @@ int main(void)
     tcase_add_test(tests, local_halves_fold_rows_until_the_end);
     tcase_add_test(tests, local_table_is_bounded);
     tcase_add_test(tests, merging_halves_gives_the_whole);
+    tcase_add_test(tests, entries_leave_the_cache_and_come_back);
     tcase_add_test(tests, what_has_no_halves_is_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
