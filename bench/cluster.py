@@ -7,7 +7,6 @@ import select
 import socket
 import statistics
 import subprocess
-import tempfile
 import threading
 import time
 import urllib.error

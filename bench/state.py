@@ -55,7 +55,7 @@ def bench_cold(arguments, directory):
     scale = 20 if arguments.quick else 1
     keys, uniform, zipf = 10000000 // scale, 500000 // scale, 2000000 // scale
     cache = 64 * MIB // scale
-    process = 256 * MIB if not arguments.quick else 128 * MIB
+    process = 128 * MIB if arguments.quick else 512 * MIB
     limit = process + process // 8
     title(f"{keys / 1e6:g} M keys beyond a state cache of {cache / MIB:.0f} MiB, cgroup of {limit / MIB:.0f} MiB")
     with memory_group(limit) as group:
@@ -129,4 +129,5 @@ def bench_pause(arguments, directory):
     figure("pause of the task, p99", f"{quantile(pauses, 0.99):.2f} ms", "< 20 ms")
     figure("uploaded bytes of the state, p50", f"{quantile(uploaded, 0.5):.1f} %", "< 5 %")
     figure("uploaded bytes of the state, largest", f"{max(uploaded):.1f} %", "")
+    figure("checkpoints with 5 % or more (a compaction)", sum(u >= 5 for u in uploaded), "")
     figure("duration of a checkpoint, p50", f"{quantile([r['end_to_end_duration'] for r in records], 0.5)} ms", "")

@@ -2,9 +2,8 @@
 import json
 import os
 import shutil
-import statistics
 
-from measure import (BUILD, JOBS, Cluster, cluster_cpu, daemons, header, interleave, local, median, memory_of, ratio,
+from measure import (BUILD, JOBS, Cluster, cluster_cpu, daemons, header, interleave, local, memory_of, ratio,
                      row, run, wall_of)
 
 TEXT = (2000000, 10, 100000, 1)
@@ -80,12 +79,15 @@ def bench_parallel(arguments, directory):
     plain = ratio(results, "plain, 2 threads and an exchange", "plain, 1 thread", "wall")
     goals = {"batch: parallelism 2": "0.65", "batch: 2 TaskManagers": "0.80",
              "each: parallelism 2": f"{1.15 * plain:.2f}"}
-    print("\n| wall over parallelism 1 | ratio | goal |\n|---|---|---|")
-    print(f"| plain, 2 threads and an exchange | {plain:.2f} | |")
+    # On a machine that others use too, half of the CPU ratio is what wall time would tend to.
+    print("\n| over parallelism 1 | wall | goal | half of the CPU |\n|---|---|---|---|")
+    half = ratio(results, "plain, 2 threads and an exchange", "plain, 1 thread") / 2
+    print(f"| plain, 2 threads and an exchange | {plain:.2f} | | {half:.2f} |")
     for name in list(commands)[2:]:
         base = name.split(":")[0] + ": parallelism 1"
         if name != base:
-            print(f"| {name} | {ratio(results, name, base, 'wall'):.2f} | {goals.get(name, '')} |", flush=True)
+            print(f"| {name} | {ratio(results, name, base, 'wall'):.2f} | {goals.get(name, '')} | "
+                  f"{ratio(results, name, base) / 2:.2f} |", flush=True)
 
 
 def bench_json(arguments, directory):
