@@ -194,6 +194,7 @@ struct numbers {
     uint32_t keys;
     uint32_t batch;
     bool has_split;
+    bool is_idle_at_end; /* the input does not end */
 };
 
 static int64_t number_setting(const struct operator_spec *spec, const char *key, int64_t fallback)
@@ -210,6 +211,7 @@ static enum status numbers_open(void *self, struct operator_env *env, const stru
     struct numbers *numbers = self;
     numbers->end = number_setting(env->spec, "connector.rows", 1000);
     numbers->keys = (uint32_t)number_setting(env->spec, "connector.keys", 100);
+    numbers->is_idle_at_end = number_setting(env->spec, "connector.endless", 0) != 0;
     numbers->batch = (uint32_t)number_setting(env->spec, "connector.batch", 500);
     return STATUS_OK;
 }
@@ -233,7 +235,7 @@ static enum poll numbers_poll(void *self, struct emitter *out, struct batch **re
     (void)err;
     struct numbers *numbers = self;
     if (!numbers->has_split || numbers->next >= numbers->end)
-        return POLL_NEED_SPLITS;
+        return numbers->is_idle_at_end ? POLL_IDLE : POLL_NEED_SPLITS;
     const int64_t left = numbers->end - numbers->next;
     const uint32_t count = left < numbers->batch ? (uint32_t)left : numbers->batch;
     *ret_batch = kit_rows(numbers->next, count, numbers->keys);
@@ -498,7 +500,7 @@ static const struct operator_ops halting_ops = {
     .finish = halting_barrier,
 };
 
-const struct operator_ops *const kit_operators[] = {&halting_ops, NULL};
+const struct operator_ops *const kit_operators[] = {&halting_ops, &kit_alarm_operator, NULL};
 
 /* ---- events ---- */
 

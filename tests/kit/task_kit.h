@@ -45,6 +45,12 @@ struct task_deployment *kit_deployment(const struct job_graph *graph, uint32_t v
 
 extern const struct connector_registry kit_connectors;
 extern const struct operator_ops *const kit_operators[];
+/* See alarm_operator.c. */
+extern const struct operator_ops kit_alarm_operator;
+extern int64_t kit_alarm_base_ms;
+extern _Atomic uint64_t kit_alarm_fired;
+extern _Atomic uint64_t kit_alarm_disorder; /* fired before an earlier one of the subtask */
+extern _Atomic uint64_t kit_alarm_restored_rows;
 
 #define KIT_KEYS_MAX     1024
 #define KIT_SUBTASKS_MAX 16
