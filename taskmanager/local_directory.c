@@ -62,9 +62,19 @@ static void remove_left_ones(const char *working_directory)
     (void)closedir(directory);
 }
 
+/* Between making a directory and locking it a process looks as if it were gone: one at a time. */
+static int lock_starts(const char *working_directory)
+{
+    const int starts = open(working_directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    while (starts >= 0 && flock(starts, LOCK_EX) != 0 && errno == EINTR)
+        continue;
+    return starts;
+}
+
 enum status local_directory_open(const char *working_directory, struct id128 incarnation,
                                  struct local_directory **ret_directory, struct error *err)
 {
+    const int starts = lock_starts(working_directory);
     remove_left_ones(working_directory);
     char id[ID_TEXT_SIZE];
     id128_format(incarnation, id);
@@ -76,9 +86,12 @@ enum status local_directory_open(const char *working_directory, struct id128 inc
     if (directory->lock < 0 || flock(directory->lock, LOCK_EX | LOCK_NB) != 0) {
         const int open_errno = errno;
         (void)error_set_errno(err, open_errno, "working directory %s", directory->path);
-        local_directory_close(directory);
-        return STATUS_IO;
+        local_directory_close(take_pointer(&directory));
     }
+    if (starts >= 0)
+        (void)close(starts);
+    if (directory == NULL)
+        return STATUS_IO;
     *ret_directory = directory;
     return STATUS_OK;
 }
