@@ -149,6 +149,7 @@ struct kit_run {
     struct model_keyed *model; /* NULL: real */
     struct real_state *real;
     struct random random;
+    struct manual_clock clock;
     void *self;
     struct text rows; /* emitted, a line each */
     uint32_t room;
@@ -425,6 +426,7 @@ static void process_batch(struct kit_run *run, struct batch *batch)
     if (!run->has_failed && run->rows.size > from)
         check_one_row_per_key(run, from);
     batch_unref(batch);
+    run->clock.us += run->test->advance_ms * 1000;
     if (run->restores && !run->has_failed)
         snapshot_and_restore(run, 1);
 }
@@ -515,8 +517,9 @@ static void run_once(struct kit_run *run, enum kit_backend backend, const char *
         .max_parallelism = 128,
         .key_groups = {0, 127},
         .memory = &memory,
-        .clock = clock_system(),
+        .clock = test->advance_ms > 0 ? &run->clock.clock : clock_system(),
     };
+    manual_clock_init(&run->clock, 1000000);
     if (backend == KIT_MODEL)
         run->model = model_keyed_create(random_next(&run->random), run->is_hesitant, NULL);
     else
@@ -566,7 +569,7 @@ static void verify_real(const struct kit_case *test)
         const enum kit_backend backend = modes[mode].backend;
         struct kit_run run = {
             .test = test,
-            .rows_per_batch = modes[mode].rows_per_batch,
+            .rows_per_batch = test->advance_ms > 0 ? 1 : modes[mode].rows_per_batch,
             .is_narrow = mode == 2,
             /* Restores take milliseconds. */
             .restores = modes[mode].restores && strlen(test->input) < REAL_RESTORES_MAX,
@@ -585,6 +588,10 @@ static void verify_real(const struct kit_case *test)
 void kit_verify(const struct kit_case *test)
 {
     static const uint32_t sizes[] = {BATCH_ROWS_MAX, 1, 0};
+    if (test->advance_ms > 0) {
+        verify_real(test);
+        return;
+    }
     struct text first;
     text_init(&first, KIT_TEXT_MAX);
     for (unsigned mode = 0; mode < 24; mode++) {

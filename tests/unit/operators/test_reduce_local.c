@@ -164,6 +164,31 @@ START_TEST(entries_leave_the_cache_and_come_back)
 }
 END_TEST
 
+/* The last write counts, also across restores. */
+START_TEST(ttl_forgets_keys_that_are_not_written)
+{
+    struct kit_case test = {
+        .kind = "aggregate",
+        .input_schema = "k STRING, v INT",
+        .output_schema = "k STRING, n BIGINT, total INT",
+        .keys = {"k"},
+        .columns = {{"n", "count(*)"}, {"total", "sum(v)"}},
+        .settings = {{"ttl_ms", "1000"}},
+        .advance_ms = 400,
+        .input = "+I[a, 1]\n+I[a, 2]\n+I[b, 3]\n+I[a, 4]\n+I[b, 5]\n+I[b, 6]\n+I[a, 7]\n",
+        .expected = "+I[a, 1, 1]\n+I[a, 2, 3]\n+I[b, 1, 3]\n+I[a, 3, 7]\n+I[b, 2, 8]\n"
+                    "+I[b, 3, 14]\n+I[a, 1, 7]\n",
+    };
+    kit_verify(&test);
+    test.kind = "reduce";
+    test.output_schema = test.input_schema;
+    test.columns[0] = (struct kit_column){"v", "acc.v + v"};
+    test.columns[1] = (struct kit_column){NULL, NULL};
+    test.expected = "+I[a, 1]\n+I[a, 3]\n+I[b, 3]\n+I[a, 7]\n+I[b, 8]\n+I[b, 14]\n+I[a, 7]\n";
+    kit_verify(&test);
+}
+END_TEST
+
 START_TEST(what_has_no_halves_is_refused)
 {
     kit_verify(&(struct kit_case){
@@ -190,6 +215,7 @@ int main(void)
     tcase_add_test(tests, local_table_is_bounded);
     tcase_add_test(tests, merging_halves_gives_the_whole);
     tcase_add_test(tests, entries_leave_the_cache_and_come_back);
+    tcase_add_test(tests, ttl_forgets_keys_that_are_not_written);
     tcase_add_test(tests, what_has_no_halves_is_refused);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
