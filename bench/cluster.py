@@ -2,7 +2,6 @@
 import json
 import os
 import pathlib
-import re
 import select
 import socket
 import statistics
@@ -13,8 +12,8 @@ import urllib.error
 import urllib.request
 
 import words
-from measure import (BUILD, JOBS, TICKS, Cluster, cpu_of, daemons, figure, interleave, line, median, memory_of, metrics,
-                     quantile, run, table, title)
+from measure import (BUILD, JOBS, TICKS, Cluster, budget, cpu_of, daemons, figure, interleave, line, median, memory_of,
+                     print_budget, quantile, run, table, title)
 
 MIB = 2**20
 
@@ -222,14 +221,6 @@ def bench_idle(arguments, directory):
         figure(f"CPU in {seconds} s, {name}", f"{used} ticks of {1000 // TICKS} ms", "0")
 
 
-def budget(daemon):
-    """(sum of the parts in use, resident, whole budget) in MiB."""
-    found = metrics(daemon)
-    parts = {re.search(r'part="([^"]*)"', n)[1]: v / MIB for n, v in found.items()
-             if n.startswith("millstream_memory_used_bytes")}
-    return parts, found["process_resident_memory_bytes"] / MIB, found["millstream_memory_process_bytes"] / MIB
-
-
 def bench_memory(arguments, directory):
     files, _ = words.make_text(arguments)
     samples = []
@@ -241,12 +232,4 @@ def bench_memory(arguments, directory):
             samples.append(budget(cluster.task_managers[0]))
             time.sleep(0.25)
     title("Memory of a TaskManager in the word count: parts of the budget in use, and resident")
-    parts, resident, whole = max(samples, key=lambda s: s[1])
-    table("figure", "measured", "goal")
-    for name, size in parts.items():
-        figure(f"in use: {name}", f"{size:.1f} MiB", "")
-    figure("resident before the job (code, libraries, heap at rest)", f"{idle:.1f} MiB", "")
-    total = sum(parts.values()) + idle
-    figure("sum", f"{total:.1f} MiB", "")
-    figure("resident at its peak", f"{resident:.1f} MiB", f"<= {whole:.0f} MiB, the budget")
-    figure("sum over resident", f"{total / resident:.2f}", "0.85 to 1.15")
+    print_budget(idle, samples)

@@ -19,7 +19,7 @@ TICKS = os.sysconf("SC_CLK_TCK")
 
 os.environ.setdefault("MILLSTREAM_BIN", str(BUILD / "bin"))
 sys.path.insert(0, str(ROOT / "tests/cluster"))
-from kit import Cluster  # noqa: E402 - the path is set above
+from kit import Cluster  # noqa: E402, F401 - the path is set above; used by what imports this
 
 
 def run(command, **more):
@@ -131,6 +131,27 @@ def metrics(daemon):
     with urllib.request.urlopen(f"http://127.0.0.1:{port[-1]}/metrics", timeout=5) as answer:
         lines = answer.read().decode().splitlines()
     return {l.rsplit(" ", 1)[0]: float(l.rsplit(" ", 1)[1]) for l in lines if l and l[0] != "#"}
+
+
+def budget(daemon):
+    """MiB of a TaskManager: {part of its budget: in use}, resident, the whole budget."""
+    found = metrics(daemon)
+    parts = {re.search(r'part="([^"]*)"', n)[1]: v / 2**20 for n, v in found.items()
+             if n.startswith("millstream_memory_used_bytes")}
+    return parts, found["process_resident_memory_bytes"] / 2**20, found["millstream_memory_process_bytes"] / 2**20
+
+
+def print_budget(idle, samples):
+    """The parts in use when the most was resident, and their sum with what an idle process has."""
+    parts, resident, whole = max(samples, key=lambda s: s[1])
+    table("figure", "measured", "goal")
+    for name, size in parts.items():
+        figure(f"in use: {name}", f"{size:.1f} MiB", "")
+    figure("resident before the job (code, libraries, heap at rest)", f"{idle:.1f} MiB", "")
+    total = sum(parts.values()) + idle
+    figure("sum", f"{total:.1f} MiB", "")
+    figure("resident at its peak", f"{resident:.1f} MiB", f"<= {whole:.0f} MiB, the budget")
+    figure("sum over resident", f"{total / resident:.2f}", "0.85 to 1.15")
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ import shutil
 import statistics
 import time
 
-from measure import (BUILD, JOBS, Cluster, cpu_of, figure, group_peak, in_group, line, memory_group, memory_of, metrics,
-                     quantile, run, table, title)
+from measure import (BUILD, JOBS, Cluster, budget, cpu_of, figure, group_peak, in_group, line, memory_group, memory_of,
+                     metrics, print_budget, quantile, run, table, title)
 
 MIB = 2**20
 
@@ -19,15 +19,17 @@ def rows_read(task_manager):
 
 
 def sample(cluster, task_manager, job_id, timeout):
-    """[(rows, seconds, CPU seconds), ...] from now until the job has ended."""
+    """[(rows, seconds, CPU seconds), ...] and [budget, ...] from now until the job has ended."""
     samples = [(0, time.monotonic(), cpu_of(task_manager.pid))]
+    budgets = []
     deadline = time.monotonic() + timeout
     while cluster.get(f"/jobs/{job_id}")["state"] in ("CREATED", "RUNNING"):
         assert time.monotonic() < deadline, f"the job has not ended after {timeout} s: {samples[-1]}"
+        budgets.append(budget(task_manager))
         samples.append((rows_read(task_manager), time.monotonic(), cpu_of(task_manager.pid)))
         time.sleep(0.05)
     cluster.wait_state(job_id, "FINISHED")
-    return samples
+    return samples, budgets
 
 
 def between(samples, first, last):
@@ -40,15 +42,15 @@ def between(samples, first, last):
 
 
 def phases_of_job(cluster, task_manager, keys, uniform, zipf):
-    """{phase: rate and CPU per row} of the job with three phases. The first tenth of a phase settles
-    the caches and is left out."""
+    """{phase: rate and CPU per row} of the job with three phases, and its budgets. The first tenth of
+    a phase settles the caches and is left out."""
     total = keys + uniform + zipf
     job_id = cluster.submit(JOBS / "state-sum.yaml", "-D", "execution.checkpointing.interval=10s", keys=keys,
                             tail=round(1 - keys**-0.05, 9), uniform_end=keys + uniform, rows=total)
-    samples = sample(cluster, task_manager, job_id, 900)
+    samples, budgets = sample(cluster, task_manager, job_id, 900)
     return {"fill": between(samples, 1, keys),
             "uniform": between(samples, keys + uniform // 10, keys + uniform),
-            "zipf": between(samples, keys + uniform + zipf // 10, total)}
+            "zipf": between(samples, keys + uniform + zipf // 10, total)}, budgets
 
 
 def bench_cold(arguments, directory):
@@ -73,7 +75,8 @@ def bench_cold(arguments, directory):
         with Cluster(taskmanagers=1, slots=1, options=options) as cluster:
             task_manager = cluster.task_managers[0]
             in_group(group, task_manager.pid)
-            ours = phases_of_job(cluster, task_manager, keys, uniform, zipf)
+            idle = budget(task_manager)[1]
+            ours, budgets = phases_of_job(cluster, task_manager, keys, uniform, zipf)
             ours_peak = memory_of(task_manager.pid, "VmHWM")
             group_mib, hits = group_peak(group)
             alive = task_manager.process.poll() is None
@@ -88,6 +91,8 @@ def bench_cold(arguments, directory):
     figure("Zipf over uniform, rate", f"{ours['zipf']['rate'] / ours['uniform']['rate']:.1f}", ">= 10")
     if group is not None:
         figure("peak of the cgroup, with the files' pages", f"{group_mib:.0f} MiB", f"<= {limit / MIB:.0f}, alive: {alive}")
+    print("\nMemory of the TaskManager in that job:\n")
+    print_budget(idle, budgets)
 
 
 def completed(cluster, job_id, seen):

@@ -431,8 +431,21 @@ static void copy_operators(struct task_metrics *to, const struct task_counters *
            to->operator_count * sizeof(to->operator_records_out[0]));
 }
 
+/* RocksDB takes its part of the budget by itself; the account follows. */
+static void book_block_cache(struct task_manager *manager)
+{
+    struct memory_account *account = &manager->budget.rocksdb;
+    const uint64_t used = state_block_cache_used(manager->block_cache);
+    const uint64_t booked = memory_used(account);
+    if (used > booked)
+        memory_force(account, used - booked);
+    else
+        memory_release(account, booked - used);
+}
+
 static void collect_metrics(struct task_manager *manager)
 {
+    book_block_cache(manager);
     struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
     local_directory_space(manager->directory, &heartbeat.disk_free_bytes,
                           &heartbeat.disk_total_bytes);

@@ -39,6 +39,9 @@ struct state_block_cache *state_block_cache_create(uint64_t size_bytes)
 void state_block_cache_destroy(
     struct state_block_cache *cache); /* after all backends; NULL is ok */
 
+/* Bytes in it now; any thread. */
+uint64_t state_block_cache_used(const struct state_block_cache *cache);
+
 struct state_backend_config {
     enum state_backend_kind kind;
     /* Of this attempt alone; made if missing, emptied at create, removed at destroy. */

@@ -76,6 +76,11 @@ struct state_block_cache *state_block_cache_create(uint64_t size_bytes)
     return cache;
 }
 
+uint64_t state_block_cache_used(const struct state_block_cache *cache)
+{
+    return rocksdb_cache_get_usage(cache->cache);
+}
+
 void state_block_cache_destroy(struct state_block_cache *cache)
 {
     if (cache == NULL)
