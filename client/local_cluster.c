@@ -155,6 +155,7 @@ static void follow(struct local_cluster *cluster, struct local_view *view)
     const bool is_terminal = isatty(STDERR_FILENO) == 1;
     bool is_canceled = false;
     int64_t last_line_ms = clock_now_ms(clock_system());
+    char shown[ERROR_MESSAGE_MAX] = "";
     for (;;) {
         if (!job_manager_read(cluster->job_manager, read_view, view))
             return;
@@ -165,6 +166,10 @@ static void follow(struct local_cluster *cluster, struct local_view *view)
             struct error err;
             if (job_manager_cancel(cluster->job_manager, view->job, &err) != STATUS_OK)
                 return;
+        }
+        if (strcmp(shown, view->failure) != 0) { /* why it restarts, once for each cause */
+            (void)snprintf(shown, sizeof(shown), "%s", view->failure);
+            (void)fprintf(stderr, "%s%s\n", is_terminal ? "\r\x1b[K" : "", shown);
         }
         const int64_t now_ms = clock_now_ms(clock_system());
         if (now_ms - last_line_ms >= LINE_EVERY_MS) {
