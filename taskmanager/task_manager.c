@@ -16,6 +16,7 @@
 #include "taskmanager/local_directory.h"
 #include "taskmanager/memory_budget.h"
 #include "taskmanager/task_backend.h"
+#include "taskmanager/task_report.h"
 #include "taskmanager/task_runtime.h"
 
 #include <pthread.h>
@@ -24,7 +25,6 @@
 #include <unistd.h>
 
 #define METRICS_EVERY_US     1000000
-#define METRIC_TASKS_MAX     4096
 #define BLOCKING_THREADS_MAX 16
 #define MIN_FREE_PERCENT     5
 
@@ -200,79 +200,19 @@ static void collect_metrics(struct task_manager *manager);
 
 struct posted_task_event {
     struct task_manager *manager;
-    struct control_event event;
-    struct task_failure failure;
-    char *reason;
+    struct task_report report;
 };
 
 static void handle_task_event(void *argument)
 {
     struct posted_task_event *posted = argument;
-    if (posted->event.kind == CONTROL_EVENT_TASK_STATUS)
-        posted->event.task_status.failure = &posted->failure;
-    if (posted->event.kind == CONTROL_EVENT_TASK_DECLINE)
-        posted->event.decline.reason = posted->reason;
-    if (posted->event.kind == CONTROL_EVENT_TASK_DRAINED)
+    const struct control_event *event = task_report_event(&posted->report);
+    if (event->kind == CONTROL_EVENT_TASK_DRAINED)
         collect_metrics(posted->manager);
-    step(posted->manager, &posted->event);
-    task_failure_done(&posted->failure);
-    free(posted->reason);
+    step(posted->manager, event);
+    posted->report.is_taken = true;
+    task_report_done(&posted->report);
     free(posted);
-}
-
-static enum task_status status_of_phase(enum task_phase phase)
-{
-    switch (phase) {
-    case TASK_PHASE_DEPLOYING:
-        return TASK_DEPLOYING;
-    case TASK_PHASE_INITIALIZING:
-        return TASK_INITIALIZING;
-    case TASK_PHASE_RUNNING:
-        return TASK_RUNNING;
-    case TASK_PHASE_FINISHED:
-        return TASK_FINISHED;
-    case TASK_PHASE_CANCELED:
-        return TASK_CANCELED;
-    case TASK_PHASE_FAILED:
-        return TASK_FAILED;
-    }
-    UNREACHABLE();
-}
-
-static void fill_event(struct posted_task_event *posted, const struct task_event *event)
-{
-    struct control_event *to = &posted->event;
-    to->attempt = event->attempt;
-    switch (event->kind) {
-    case TASK_EVENT_PHASE:
-        to->kind = CONTROL_EVENT_TASK_STATUS;
-        to->task_status.status = status_of_phase(event->phase);
-        if (event->phase == TASK_PHASE_FAILED) {
-            posted->failure.code = event->error->code;
-            posted->failure.message = copy_text(event->error->message);
-            posted->failure.lost_peer = event->lost_peer;
-        }
-        return;
-    case TASK_EVENT_ACKNOWLEDGE:
-        to->kind = CONTROL_EVENT_TASK_ACKNOWLEDGE;
-        to->acknowledge.checkpoint = event->id;
-        to->acknowledge.state = take_pointer(event->state);
-        return;
-    case TASK_EVENT_DECLINE:
-        to->kind = CONTROL_EVENT_TASK_DECLINE;
-        to->decline.checkpoint = event->id;
-        posted->reason = copy_text(event->reason);
-        return;
-    case TASK_EVENT_DRAINED:
-        to->kind = CONTROL_EVENT_TASK_DRAINED;
-        return;
-    case TASK_EVENT_WANTS_SPLITS:
-        to->kind = CONTROL_EVENT_TASK_WANTS_SPLITS;
-        to->wants_splits.operator_index = event->operator_index;
-        return;
-    case TASK_EVENT_COMMITTED:
-        return;
-    }
 }
 
 static void post_task_event(struct task_manager *manager, struct posted_task_event *posted)
@@ -280,12 +220,7 @@ static void post_task_event(struct task_manager *manager, struct posted_task_eve
     posted->manager = manager;
     if (event_loop_post(manager->loop, handle_task_event, posted))
         return;
-    if (posted->event.kind == CONTROL_EVENT_TASK_ACKNOWLEDGE) {
-        task_state_done(posted->event.acknowledge.state);
-        free(posted->event.acknowledge.state);
-    }
-    task_failure_done(&posted->failure);
-    free(posted->reason);
+    task_report_done(&posted->report);
     free(posted);
 }
 
@@ -294,7 +229,7 @@ static void on_task_event(void *context, const struct task_event *event)
     if (event->kind == TASK_EVENT_COMMITTED)
         return; /* commits are driven by the announcement alone; nobody waits for their end */
     struct posted_task_event *posted = allocate(sizeof(*posted));
-    fill_event(posted, event);
+    task_report_init(&posted->report, event);
     post_task_event(context, posted);
 }
 
@@ -304,11 +239,7 @@ static void report_failed(struct task_manager *manager, struct attempt_id attemp
                           const struct error *err)
 {
     struct posted_task_event *posted = allocate(sizeof(*posted));
-    posted->event.kind = CONTROL_EVENT_TASK_STATUS;
-    posted->event.attempt = attempt;
-    posted->event.task_status.status = TASK_FAILED;
-    posted->failure.code = err->code;
-    posted->failure.message = copy_text(err->message);
+    task_report_init_failed(&posted->report, attempt, err);
     post_task_event(manager, posted);
 }
 
@@ -420,17 +351,6 @@ static void execute_all(struct task_manager *manager)
 
 /* ---- metrics ---- */
 
-static void copy_operators(struct task_metrics *to, const struct task_counters *from)
-{
-    to->operator_count = from->operator_count < TASK_METRICS_OPERATOR_MAX
-                             ? from->operator_count
-                             : TASK_METRICS_OPERATOR_MAX;
-    memcpy(to->operator_records_in, from->operator_rows_in,
-           to->operator_count * sizeof(to->operator_records_in[0]));
-    memcpy(to->operator_records_out, from->operator_rows_out,
-           to->operator_count * sizeof(to->operator_records_out[0]));
-}
-
 /* RocksDB takes its part of the budget by itself; the account follows. */
 static void book_block_cache(struct task_manager *manager)
 {
@@ -449,33 +369,10 @@ static void collect_metrics(struct task_manager *manager)
     struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
     local_directory_space(manager->directory, &heartbeat.disk_free_bytes,
                           &heartbeat.disk_total_bytes);
-    struct task_status_line *lines = allocate_array(METRIC_TASKS_MAX, sizeof(*lines));
-    const uint32_t count = task_runtime_read(manager->runtime, lines, METRIC_TASKS_MAX);
-    heartbeat.tasks = allocate_array(count, sizeof(*heartbeat.tasks));
-    heartbeat.task_count = count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct task_counters *counters = &lines[i].counters;
-        heartbeat.tasks[i] = (struct task_metrics){
-            .job = lines[i].job,
-            .attempt = lines[i].attempt,
-            .records_in = counters->rows_in,
-            .records_out = counters->rows_out,
-            .bytes_in = counters->bytes_in,
-            .bytes_out = counters->bytes_out,
-            .busy_ms = counters->busy_us / 1000,
-            .idle_ms = counters->idle_us / 1000,
-            .back_pressured_ms = counters->blocked_us / 1000,
-            .error_records = counters->errors,
-            .state_keys = counters->state_keys,
-            .state_bytes = counters->state_bytes,
-            .watermark_ms = counters->watermark_ms,
-        };
-        copy_operators(&heartbeat.tasks[i], counters);
-    }
+    heartbeat.tasks = task_report_metrics(manager->runtime, &heartbeat.task_count);
     const struct control_event event = {.kind = CONTROL_EVENT_METRICS, .metrics = &heartbeat};
     step(manager, &event);
     free(heartbeat.tasks);
-    free(lines);
 }
 
 static int64_t on_tick(void *context, int64_t now_us)
