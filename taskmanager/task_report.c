@@ -44,6 +44,8 @@ void task_report_init(struct task_report *report, const struct task_event *event
         if (event->phase == TASK_PHASE_FAILED) {
             set_failure(report, event->error);
             report->failure.lost_peer = event->lost_peer;
+            if (event->record != NULL)
+                report->failure.record = copy_text(event->record);
         }
         return;
     case TASK_EVENT_ACKNOWLEDGE:

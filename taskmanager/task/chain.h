@@ -75,6 +75,8 @@ struct chain_host {
     enum status (*on_barrier)(void *context, const struct barrier *barrier, struct error *err);
 };
 
+#define CHAIN_RECORD_BYTES 512
+
 struct chain {
     struct chain_host host;
     const struct clock *clock;
@@ -87,8 +89,9 @@ struct chain {
     uint32_t control_at;     /* the operator it is at; operator_count: at the edges */
     bool control_has_called; /* the operator's hook is done: its timers and errors remain */
     bool control_has_snapshot;
-    struct element element; /* of the control */
-    int64_t now_ms;         /* TIMERS: wall clock */
+    struct element element;                 /* of the control */
+    char failed_record[CHAIN_RECORD_BYTES]; /* identifies the row that failed the chain; "" */
+    int64_t now_ms;                         /* TIMERS: wall clock */
 };
 
 /* The operators are filled in by the caller (chain_build.c), then opened. */

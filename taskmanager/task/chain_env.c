@@ -24,6 +24,20 @@ static void env_run_blocking(struct operator_env *env, void (*run)(void *argumen
     host->run_blocking(host->context, run, argument);
 }
 
+/* By its place in the source where that is known exactly; else by what is wrong with it, which is
+ * the same when the same row comes again. */
+static void note_failed_record(struct chain_operator *op, const struct row_error *error)
+{
+    const struct buffer *source = error->origin != NULL ? error->origin->source : NULL;
+    char *record = op->chain->failed_record;
+    if (source != NULL && error->position >= 0)
+        (void)snprintf(record, CHAIN_RECORD_BYTES, "%s %.*s:%lld", op->env.spec->name,
+                       source->size < 300 ? (int)source->size : 300, source->bytes,
+                       (long long)error->position);
+    else
+        (void)snprintf(record, CHAIN_RECORD_BYTES, "%s %s", op->env.spec->name, error->message);
+}
+
 static enum step fail_row(const struct row_error *error, struct error *err)
 {
     char where[512] = "";
@@ -56,6 +70,7 @@ static enum step env_row_error(struct operator_env *env, const struct row_error 
     struct chain_operator *op = operator_of(env);
     switch (env->spec->on_error) {
     case ON_ERROR_FAIL:
+        note_failed_record(op, error);
         return fail_row(error, err);
     case ON_ERROR_DEAD_LETTER:
         if (op->errors_output == UINT32_MAX)

@@ -65,6 +65,7 @@ static void emit_phase(struct task *task, enum task_phase phase)
     if (phase == TASK_PHASE_FAILED) {
         event.error = &task->error;
         event.lost_peer = task->lost_peer;
+        event.record = task->failed_record[0] != '\0' ? task->failed_record : NULL;
     }
     task_emit(task, &event);
 }
@@ -77,6 +78,8 @@ static void close_with(struct task *task, enum task_phase outcome, const struct 
     task->outcome = outcome;
     if (err != NULL)
         task->error = *err;
+    if (err != NULL && err->code == STATUS_RECORD && task->has_chain)
+        memcpy(task->failed_record, task->chain.failed_record, sizeof(task->failed_record));
 }
 
 static void fail(struct task *task, const struct error *err)
@@ -588,14 +591,4 @@ int64_t task_wake_us(const struct task *task)
 uint32_t task_depth(const struct task *task)
 {
     return task->depth;
-}
-
-struct job_id task_job(const struct task *task)
-{
-    return task->deployment->job;
-}
-
-struct attempt_id task_attempt(const struct task *task)
-{
-    return task->deployment->attempt;
 }

@@ -42,6 +42,7 @@ struct task_event {
     enum task_phase phase;     /* PHASE */
     const struct error *error; /* PHASE FAILED */
     struct id128 lost_peer;    /* PHASE FAILED: the TaskManager whose channel broke, or none */
+    const char *record;        /* PHASE FAILED: what identifies the row that failed, or NULL */
     struct checkpoint_id id;   /* ACKNOWLEDGE, DECLINE, COMMITTED */
     struct task_state **state; /* ACKNOWLEDGE: heap; set to NULL when taken */
     const char *reason;        /* DECLINE */

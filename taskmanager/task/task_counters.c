@@ -1,4 +1,4 @@
-/* The counters of a task: see task.h. */
+/* The counters of a task and whose they are: see task.h. */
 #include "taskmanager/task/task_internal.h"
 
 #define STATE_COUNT_EVERY_US 500000
@@ -83,4 +83,14 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         counters.operator_rows_out[i] = value_of(&task->operator_rows_out[i]);
     }
     *ret_counters = counters;
+}
+
+struct job_id task_job(const struct task *task)
+{
+    return task->deployment->job;
+}
+
+struct attempt_id task_attempt(const struct task *task)
+{
+    return task->deployment->attempt;
 }

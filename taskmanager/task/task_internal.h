@@ -71,6 +71,7 @@ struct task {
     enum task_phase outcome; /* while closing */
     struct error error;      /* of outcome FAILED */
     struct id128 lost_peer;
+    char failed_record[CHAIN_RECORD_BYTES]; /* "": no row did it */
 
     /* counters, written by the worker */
     _Atomic uint64_t rows_in;

@@ -89,6 +89,29 @@ nodes:
             for part in ("rows", "rows.csv", "x", "BIGINT"):
                 self.assertIn(part, message)
 
+    def test_the_same_bad_record_three_times_ends_the_job(self):
+        """With the default restart strategy; a restart does not help against the record itself."""
+        text = """
+name: poison
+config: {restart-strategy.exponential-delay.initial-backoff: 50ms}
+nodes:
+  rows:
+    source: {file: {path: "%s"}}
+    format: csv
+    schema: {word: string, n: bigint}
+  halves: {from: rows, select: {word: word, half: 10 / n}}
+  out: {from: halves, sink: blackhole}
+"""
+        with Cluster(taskmanagers=1) as cluster:
+            for name, rows in (("parse", "a,1\nb,x\n"), ("expression", "a,1\nb,0\n")):
+                (cluster.directory / name).write_text(rows)
+                path = cluster.directory / "job.yaml"
+                path.write_text(text % (cluster.directory / name))
+                job = cluster.submit(path)
+                failed = cluster.wait_for(lambda: cluster.job(job) if cluster.job(job)["state"] == "FAILED" else None, "FAILED")
+                self.assertEqual(failed["millstream"]["restarts"], 2)
+                self.assertIn(name, failed["millstream"]["last-failure"]["message"])
+
     def test_missing_directory_is_waited_for_and_said(self):
         with Cluster(taskmanagers=1) as cluster:
             path = cluster.directory / "job.yaml"
