@@ -83,7 +83,6 @@ static enum status start_cluster(struct local_cluster *cluster, uint32_t slot_co
         .job_manager_address = job_manager_rpc_address(cluster->job_manager),
         .data_address = "taskmanager:1",
         .slot_count = slot_count,
-        .on_fatal = on_fatal,
     };
     return task_manager_start(&task_manager, &cluster->task_manager, err);
 }

@@ -7,8 +7,6 @@
 
 #include "common/config/config.h"
 
-#define CHECKPOINT_TOKEN_FILE ".millstream-token"
-
 struct directories {
     char *job_store; /* NULL with high-availability.type: none */
     char *checkpoints;

@@ -3,6 +3,7 @@
 
 #include "common/base/allocate.h"
 #include "common/base/ids.h"
+#include "common/config/working_directory.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -11,7 +12,7 @@
 
 void checkpoint_token_read(const char *directory, char **ret_token, char **ret_error)
 {
-    SCOPED_TEXT char *path = format_text("%s/%s", directory, CHECKPOINT_TOKEN_NAME);
+    SCOPED_TEXT char *path = format_text("%s/%s", directory, CHECKPOINT_TOKEN_FILE);
     const int file = open(path, O_RDONLY | O_CLOEXEC);
     char token[ID_TEXT_SIZE] = "";
     const ssize_t size = file < 0 ? -1 : read(file, token, ID_TEXT_SIZE - 1);

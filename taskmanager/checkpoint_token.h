@@ -5,8 +5,6 @@
 #ifndef TASKMANAGER_CHECKPOINT_TOKEN_H
 #define TASKMANAGER_CHECKPOINT_TOKEN_H
 
-#define CHECKPOINT_TOKEN_NAME ".millstream-token"
-
 /* Both results are set and to be freed; one of them is "". */
 void checkpoint_token_read(const char *directory, char **ret_token, char **ret_error);
 

@@ -6,18 +6,7 @@
 #include "operators/registry.h"
 #include "taskmanager/task_manager.h"
 
-#include <stdatomic.h>
 #include <string.h>
-
-static atomic_bool is_fatal;
-
-static void on_fatal(void *context, const char *reason)
-{
-    (void)context;
-    (void)reason;
-    atomic_store(&is_fatal, true);
-    daemon_end();
-}
 
 /* "host:port", with brackets around a bare IPv6 address. */
 static char *address_of(const char *host, int64_t port)
@@ -42,7 +31,6 @@ static enum status start(const struct config *config, struct transport *transpor
         .job_manager_address = job_manager,
         .data_address = data,
         .has_http = true,
-        .on_fatal = on_fatal,
     };
     return task_manager_start(&wiring, ret_manager, err);
 }
@@ -70,5 +58,5 @@ int main(int argc, char **argv)
     config_destroy(config);
     if (status != STATUS_OK)
         return status == STATUS_IO ? DAEMON_EXIT_FAILURE : DAEMON_EXIT_CONFIGURATION;
-    return atomic_load(&is_fatal) ? DAEMON_EXIT_FAILURE : DAEMON_EXIT_OK;
+    return DAEMON_EXIT_OK;
 }

@@ -22,9 +22,6 @@ struct task_manager_config {
     const char *data_address;                    /* what to listen on: "127.0.0.1:0" */
     uint32_t slot_count;                         /* 0: taskmanager.numberOfTaskSlots */
     bool has_http;
-    /* Ends the process's main loop; any thread, at most once. */
-    void (*on_fatal)(void *context, const char *reason);
-    void *context;
 };
 
 /* Prepares directories and ports, then connects in the background, for ever. */

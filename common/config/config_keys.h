@@ -45,10 +45,6 @@
       "Name of the TaskManager in logs and lists; without it host and port.")                      \
     X(SECURITY_INSECURE, "security.insecure", NULL, BOOL, "false", NULL, 0, 0, CLUSTER, 0,         \
       "Allows listening beyond this machine without TLS and token: only in a trusted network.")    \
-    X(SECURITY_SECRETS_DIR, "security.secrets.dir", NULL, STRING, "/run/secrets", NULL, 0, 0,      \
-      CLUSTER, 0,                                                                                  \
-      "Directory with one file per ${secret:NAME}; the environment variable "                      \
-      "MILLSTREAM_SECRET_NAME stands in for a file.")                                              \
     X(CLUSTER_ID, "cluster.id", "high-availability.cluster-id", STRING, "default", NULL, 0, 0,     \
       CLUSTER, 0, "Name of the cluster: TaskManagers of another one are refused.")
 
@@ -59,8 +55,6 @@
     X(TASKMANAGER_MEMORY, "taskmanager.memory.process.size", "taskmanager.memory.flink.size",      \
       SIZE, NULL, NULL, INT64_C(67108864), 1024 * CONFIG_GIB, CLUSTER, 0,                          \
       "Memory of a TaskManager; without it the limit of its cgroup, else 512m.")                   \
-    X(JOBMANAGER_MEMORY, "jobmanager.memory.process.size", "jobmanager.memory.flink.size", SIZE,   \
-      "128m", NULL, INT64_C(67108864), 1024 * CONFIG_GIB, CLUSTER, 0, "Memory of the JobManager.") \
     X(MEMORY_EXCHANGE, "taskmanager.memory.exchange.fraction",                                     \
       "taskmanager.memory.network.fraction", DOUBLE, "0.2", NULL, 0, 1, CLUSTER, 0,                \
       "Part of the TaskManager's memory for data between tasks.")                                  \
@@ -93,17 +87,7 @@
     X(HIGH_AVAILABILITY, "high-availability.type", "high-availability", ENUM, "directory",         \
       config_ha_types, 0, 0, CLUSTER, 0, "Where jobs survive the JobManager: directory, or none.") \
     X(HIGH_AVAILABILITY_DIR, "high-availability.storageDir", NULL, STRING, NULL, NULL, 0, 0,       \
-      CLUSTER, 0, "Directory of the job store; without it ha/ in process.working-dir.")            \
-    X(RESOURCE_WAIT_TIMEOUT, "jobmanager.adaptive-scheduler.resource-wait-timeout",                \
-      "jobmanager.adaptive-scheduler.submission.resource-wait-timeout", DURATION, "10s", NULL, 0,  \
-      CONFIG_DAY_MS, CLUSTER, 0,                                                                   \
-      "How long a job waits for all its slots before it starts with what there is.")               \
-    X(SLOT_REQUEST_TIMEOUT, "slot.request.timeout", NULL, DURATION, "5m", NULL, 1, CONFIG_DAY_MS,  \
-      CLUSTER, 0, "How long a job waits for slots before this is reported as a warning.")          \
-    X(FINISHED_JOBS, "jobstore.max-capacity", NULL, INT, "100", NULL, 0, 100000, CLUSTER, 0,       \
-      "Finished jobs that are remembered.")                                                        \
-    X(FINISHED_JOBS_TIME, "jobstore.expiration-time", NULL, DURATION, "7d", NULL, 0,               \
-      365 * CONFIG_DAY_MS, CLUSTER, 0, "How long finished jobs are remembered.")
+      CLUSTER, 0, "Directory of the job store; without it ha/ in process.working-dir.")
 
 /* ---- what a job may set ---- */
 #define CONFIG_KEYS_JOB(X)                                                                         \
@@ -159,9 +143,6 @@
     X(EXPONENTIAL_RESET, "restart-strategy.exponential-delay.reset-backoff-threshold", NULL,       \
       DURATION, "1m", NULL, 1, CONFIG_DAY_MS, JOB, 0,                                              \
       "Time without failure, with two completed checkpoints, after which failures are forgotten.") \
-    X(EXPONENTIAL_ATTEMPTS, "restart-strategy.exponential-delay.attempts-before-reset-backoff",    \
-      NULL, INT, NULL, NULL, 1, INT32_MAX, JOB, 0,                                                 \
-      "Restarts before the job is FAILED; without it there is no limit.")                          \
     X(FAILURE_RATE, "restart-strategy.failure-rate.max-failures-per-interval", NULL, INT, "1",     \
       NULL, 1, INT32_MAX, JOB, 0, "Failures in the interval that are restarted.")                  \
     X(FAILURE_RATE_INTERVAL, "restart-strategy.failure-rate.failure-rate-interval", NULL,          \

@@ -7,6 +7,10 @@
 
 #include "common/config/config.h"
 
+/* In the checkpoint directory: the JobManager writes it, TaskManagers show that they see the same.
+ */
+#define CHECKPOINT_TOKEN_FILE ".millstream-token"
+
 /* The configured directory, else /var/lib/millstream if it can be written, else
  * ~/.local/state/millstream. Absolute, made if it is missing; free it. */
 enum status working_directory_prepare(const struct config *config, char **ret_directory,
