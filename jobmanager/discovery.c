@@ -22,6 +22,7 @@ struct active {
 
 struct discovery {
     const struct connector_registry *registry;
+    struct secret_places secrets;
     discovery_done done;
     void *context;
     pthread_mutex_t lock;
@@ -35,11 +36,13 @@ void discovery_result_destroy(struct discovery_result *result)
     free(result);
 }
 
-struct discovery *discovery_create(const struct connector_registry *registry, discovery_done done,
+struct discovery *discovery_create(const struct connector_registry *registry,
+                                   const struct secret_places *secrets, discovery_done done,
                                    void *context)
 {
     struct discovery *discovery = allocate(sizeof(*discovery));
     discovery->registry = registry;
+    discovery->secrets = *secrets;
     discovery->done = done;
     discovery->context = context;
     CHECK(pthread_mutex_init(&discovery->lock, NULL) == 0);
@@ -127,7 +130,7 @@ static void report_none(const struct active *active)
 
 static void run_enumerator(struct active *active)
 {
-    const struct operator_spec *spec = &active->graph->operators[active->operator_index];
+    struct operator_spec *spec = &active->graph->operators[active->operator_index];
     const char *name = operator_setting(spec, "connector");
     const struct source_connector *connector =
         name != NULL ? source_connector_find(active->discovery->registry, name) : NULL;
@@ -139,9 +142,13 @@ static void run_enumerator(struct active *active)
         report_none(active);
         return;
     }
+    struct error err;
+    if (secrets_resolve_operator(&active->discovery->secrets, spec, &err) != STATUS_OK) {
+        report_failure(active, err.code, err.message);
+        return;
+    }
     const struct enumerator_ops *ops = &connector->enumerator;
     void *self = allocate(ops->instance_size);
-    struct error err;
     const enum status status = ops->open(self, spec, &err);
     if (status == STATUS_OK)
         discover_all(active, ops, self);

@@ -7,6 +7,7 @@
 #define JOBMANAGER_DISCOVERY_H
 
 #include "common/api/connector.h"
+#include "common/config/secrets.h"
 #include "common/graph/source_split.h"
 
 #define DISCOVERY_PAUSE_FIRST_MS 100
@@ -29,7 +30,9 @@ typedef void (*discovery_done)(void *context, struct discovery_result *result);
 
 struct discovery;
 
-struct discovery *discovery_create(const struct connector_registry *registry, discovery_done done,
+/* secrets: where ${secret:NAME} is looked up; its directory outlives this. */
+struct discovery *discovery_create(const struct connector_registry *registry,
+                                   const struct secret_places *secrets, discovery_done done,
                                    void *context)
     __attribute__((returns_nonnull, warn_unused_result));
 /* graph: taken; the enumerator reads its operator's spec until it is stopped. */

@@ -461,7 +461,10 @@ static enum status start(struct job_manager *manager, struct error *err)
     manager->loop = event_loop_create(clock_system(), on_tick, manager);
     manager->storage = storage_create(manager->job_store, manager->checkpoint_store, manager->lock,
                                       on_storage_done, manager);
-    manager->discovery = discovery_create(manager->config.connectors, on_discovered, manager);
+    const struct secret_places secrets = {
+        .directory = config_text(manager->config.config, CONFIG_SECRETS_DIR)};
+    manager->discovery =
+        discovery_create(manager->config.connectors, &secrets, on_discovered, manager);
     const struct rpc_peers_handler handler = {.context = manager,
                                               .on_opened = on_peer_opened,
                                               .on_message = on_peer_message,

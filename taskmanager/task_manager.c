@@ -6,7 +6,6 @@
 #include "common/base/log.h"
 #include "common/base/random.h"
 #include "common/config/working_directory.h"
-#include "common/graph/job_graph_codec.h"
 #include "common/io/event_loop.h"
 #include "common/io/file_store.h"
 #include "common/rpc/rpc_link.h"
@@ -267,10 +266,13 @@ static enum status deploy(struct task_manager *manager, struct control_action *a
 {
     TRY(check_disk(manager, err));
     if (*source != action->deploy.graph) {
-        struct job_graph *graph = NULL;
-        TRY(job_graph_decode(action->deploy.graph->bytes, action->deploy.graph->size, &graph, err));
+        const struct secret_places secrets = {
+            .directory = config_text(manager->config.config, CONFIG_SECRETS_DIR)};
+        struct shared_job_graph *graph = NULL;
+        TRY(shared_job_graph_decode(action->deploy.graph->bytes, action->deploy.graph->size,
+                                    &secrets, &graph, err));
         shared_job_graph_unref(*decoded);
-        *decoded = shared_job_graph_create(graph);
+        *decoded = graph;
         *source = action->deploy.graph;
     }
     return task_runtime_deploy(manager->runtime, take_pointer(&action->deploy.deployment), *decoded,

@@ -3,6 +3,7 @@
 
 #include "common/base/allocate.h"
 #include "common/base/check.h"
+#include "common/graph/job_graph_codec.h"
 #include "taskmanager/blocking_pool.h"
 #include "taskmanager/worker.h"
 
@@ -32,6 +33,21 @@ struct shared_job_graph *shared_job_graph_create(struct job_graph *graph)
     atomic_init(&shared->references, 1);
     shared->graph = graph;
     return shared;
+}
+
+enum status shared_job_graph_decode(const char *bytes, size_t size,
+                                    const struct secret_places *secrets,
+                                    struct shared_job_graph **ret_graph, struct error *err)
+{
+    struct job_graph *graph = NULL;
+    TRY(job_graph_decode(bytes, size, &graph, err));
+    const enum status status = secrets_resolve_graph(secrets, graph, err);
+    if (status != STATUS_OK) {
+        job_graph_destroy(graph);
+        return status;
+    }
+    *ret_graph = shared_job_graph_create(graph);
+    return STATUS_OK;
 }
 
 struct shared_job_graph *shared_job_graph_ref(struct shared_job_graph *graph)

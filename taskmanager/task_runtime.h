@@ -11,6 +11,7 @@
 #ifndef TASKMANAGER_TASK_RUNTIME_H
 #define TASKMANAGER_TASK_RUNTIME_H
 
+#include "common/config/secrets.h"
 #include "taskmanager/task/task.h"
 
 /* A job graph shared by the tasks of a job. */
@@ -22,6 +23,11 @@ struct shared_job_graph {
 /* Takes the graph; one reference. */
 struct shared_job_graph *shared_job_graph_create(struct job_graph *graph)
     __attribute__((returns_nonnull, warn_unused_result));
+/* Decodes a graph and gives the connectors of this process their secrets. */
+enum status shared_job_graph_decode(const char *bytes, size_t size,
+                                    const struct secret_places *secrets,
+                                    struct shared_job_graph **ret_graph,
+                                    struct error *err) MUST_CHECK;
 struct shared_job_graph *shared_job_graph_ref(struct shared_job_graph *graph);
 void shared_job_graph_unref(struct shared_job_graph *graph);
 

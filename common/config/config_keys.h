@@ -45,6 +45,9 @@
       "Name of the TaskManager in logs and lists; without it host and port.")                      \
     X(SECURITY_INSECURE, "security.insecure", NULL, BOOL, "false", NULL, 0, 0, CLUSTER, 0,         \
       "Allows listening beyond this machine without TLS and token: only in a trusted network.")    \
+    X(SECRETS_DIR, "security.secrets.dir", NULL, STRING, "/run/secrets", NULL, 0, 0, CLUSTER, 0,   \
+      "Directory with one file per ${secret:NAME}; the environment variable "                      \
+      "MILLSTREAM_SECRET_NAME stands in for a file.")                                              \
     X(CLUSTER_ID, "cluster.id", "high-availability.cluster-id", STRING, "default", NULL, 0, 0,     \
       CLUSTER, 0, "Name of the cluster: TaskManagers of another one are refused.")
 

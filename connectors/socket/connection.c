@@ -14,7 +14,7 @@
 #define SLICE_MS 100
 
 enum status connection_init(struct connection *connection, struct background *background,
-                            const char *address, struct error *err)
+                            const char *address, const char *greeting, struct error *err)
 {
     *connection = (struct connection){
         .background = background, .fd = -1, .pause_ms = CONNECTION_PAUSE_FIRST_MS};
@@ -32,6 +32,8 @@ enum status connection_init(struct connection *connection, struct background *ba
     const char *host = address + has_brackets;
     connection->host = copy_text_n(host, (size_t)(colon - host) - has_brackets);
     connection->port = copy_text(colon + 1);
+    if (greeting != NULL)
+        connection->greeting = format_text("%s\n", greeting);
     return STATUS_OK;
 }
 
@@ -40,7 +42,8 @@ void connection_done(struct connection *connection)
     connection_close(connection);
     free(connection->host);
     free(connection->port);
-    connection->host = connection->port = NULL;
+    free(connection->greeting);
+    connection->host = connection->port = connection->greeting = NULL;
 }
 
 void connection_close(struct connection *connection)
@@ -89,6 +92,29 @@ static bool try_address(struct connection *connection, const struct addrinfo *ad
     return false;
 }
 
+bool connection_send(struct connection *connection, const char *bytes, size_t size)
+{
+    for (size_t done = 0; done < size;) {
+        const ssize_t count = send(connection->fd, bytes + done, size - done, MSG_NOSIGNAL);
+        if (count >= 0)
+            done += (size_t)count;
+        else if (errno == EAGAIN && !connection_wait(connection, POLLOUT))
+            return false;
+        else if (errno != EAGAIN && errno != EINTR)
+            return false;
+    }
+    return true;
+}
+
+static bool greet(struct connection *connection)
+{
+    if (connection->greeting == NULL ||
+        connection_send(connection, connection->greeting, strlen(connection->greeting)))
+        return true;
+    connection_close(connection);
+    return false;
+}
+
 static bool try_connect(struct connection *connection)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
@@ -100,7 +126,7 @@ static bool try_connect(struct connection *connection)
     for (const struct addrinfo *at = addresses; at != NULL && !is_connected; at = at->ai_next)
         is_connected = try_address(connection, at);
     freeaddrinfo(addresses);
-    return is_connected;
+    return is_connected && greet(connection);
 }
 
 bool connection_open(struct connection *connection)

@@ -17,19 +17,23 @@ struct connection {
     struct background *background; /* whose closing ends every wait; borrowed */
     char *host;
     char *port;
-    int fd; /* -1: not connected */
+    char *greeting; /* with its line end, sent first over each connection; NULL: none */
+    int fd;         /* -1: not connected */
     int64_t pause_ms;
     struct random random;
 };
 
-/* address: "host:port", IPv6 in brackets. */
+/* address: "host:port", IPv6 in brackets. greeting: a line without its end, or NULL. */
 enum status connection_init(struct connection *connection, struct background *background,
-                            const char *address, struct error *err) MUST_CHECK;
+                            const char *address, const char *greeting,
+                            struct error *err) MUST_CHECK;
 void connection_done(struct connection *connection);
 
 /* Connects, with pauses, until it works; false: closing. */
 bool connection_open(struct connection *connection);
 void connection_close(struct connection *connection);
+/* false: the connection broke or its user is closing. */
+bool connection_send(struct connection *connection, const char *bytes, size_t size);
 /* Waits until the socket is ready for POLLIN or POLLOUT; false: closing. */
 bool connection_wait(struct connection *connection, short events);
 

@@ -11,20 +11,20 @@
 
 #include "common/base/allocate.h"
 
-#include <errno.h>
-#include <poll.h>
-#include <sys/socket.h>
-
 #define BUFFER_BYTES     (64 * 1024)
 #define BUFFER_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
-enum socket_option { SOCKET_ADDRESS, SOCKET_OPTION_COUNT };
+enum socket_option { SOCKET_ADDRESS, SOCKET_GREETING, SOCKET_OPTION_COUNT };
 
 static const struct option_spec options[] = {
     [SOCKET_ADDRESS] = {.name = "address",
                         .type = OPTION_STRING,
                         .flags = OPTION_REQUIRED | OPTION_MAIN,
                         .help = "host:port of a server that takes lines."},
+    [SOCKET_GREETING] = {.name = "greeting",
+                         .type = OPTION_STRING,
+                         .flags = OPTION_SECRET,
+                         .help = "Line sent first over each connection, such as a password."},
     {.name = NULL},
 };
 
@@ -50,29 +50,13 @@ static void output_done(void *memory)
     text_done(&output->rows);
 }
 
-/* false: the connection broke or the sink is closing. */
-static bool send_all(struct socket_output *output)
-{
-    for (size_t done = 0; done < output->rows.size;) {
-        const ssize_t count = send(output->connection.fd, output->rows.bytes + done,
-                                   output->rows.size - done, MSG_NOSIGNAL);
-        if (count >= 0)
-            done += (size_t)count;
-        else if (errno == EAGAIN && !connection_wait(&output->connection, POLLOUT))
-            return false;
-        else if (errno != EAGAIN && errno != EINTR)
-            return false;
-    }
-    return true;
-}
-
 static void send_run(void *memory)
 {
     struct socket_output *output = memory;
     for (;;) {
         if (output->connection.fd < 0 && !connection_open(&output->connection))
             return;
-        if (send_all(output))
+        if (connection_send(&output->connection, output->rows.bytes, output->rows.size))
             break;
         connection_close(&output->connection);
         if (background_is_closing(output->connection.background))
@@ -97,7 +81,7 @@ static enum status sink_open(void *self, struct operator_env *env, const struct 
     text_init(&sink->output->rows, BUFFER_BYTES_MAX);
     text_init(&sink->rows, BUFFER_BYTES_MAX);
     TRY(connection_init(&sink->output->connection, sink->background, values[SOCKET_ADDRESS].text,
-                        err));
+                        values[SOCKET_GREETING].text, err));
     sink->format = format;
     sink->encoder = allocate(format->encoder.instance_size + 1);
     return format->encoder.open(sink->encoder, env->spec, env->spec->inputs[0], err);

@@ -16,13 +16,18 @@
 #define QUEUE_BLOCKS 4
 #define BLOCK_BYTES  (64 * 1024)
 
-enum socket_option { SOCKET_ADDRESS, SOCKET_RECONNECT, SOCKET_OPTION_COUNT };
+enum socket_option { SOCKET_ADDRESS, SOCKET_GREETING, SOCKET_RECONNECT, SOCKET_OPTION_COUNT };
 
 static const struct option_spec options[] = {
     [SOCKET_ADDRESS] = {.name = "address",
                         .type = OPTION_STRING,
                         .flags = OPTION_REQUIRED | OPTION_MAIN,
                         .help = "host:port of a server that sends lines."},
+    [SOCKET_GREETING] = {.name = "greeting",
+                         .type = OPTION_STRING,
+                         .flags = OPTION_SECRET,
+                         .help = "Line sent first over each connection, such as a password or a "
+                                 "subscription."},
     [SOCKET_RECONNECT] = {.name = "reconnect",
                           .type = OPTION_BOOL,
                           .fallback = "true",
@@ -121,7 +126,8 @@ static enum status source_open(void *self, struct operator_env *env, const struc
     struct socket_queue *queue = source->queue = background_memory(source->background);
     queue->memory = env->memory;
     queue->must_reconnect = values[SOCKET_RECONNECT].boolean;
-    TRY(connection_init(&queue->connection, source->background, values[SOCKET_ADDRESS].text, err));
+    TRY(connection_init(&queue->connection, source->background, values[SOCKET_ADDRESS].text,
+                        values[SOCKET_GREETING].text, err));
     TRY(record_reader_init(&source->records, env, format, env->spec->outputs[0].schema, err));
     record_reader_start(&source->records, values[SOCKET_ADDRESS].text, 0, true);
     return STATUS_OK;
