@@ -36,28 +36,41 @@ DEFINE_RING(multiply, *)
 DEFINE_FLOATING(divide, float, /)
 DEFINE_FLOATING(divide, double, /)
 
-/* The smallest value divided by -1 wraps to itself, its remainder is 0. */
-#define DEFINE_DIVISION(c_type, u_type)                                                            \
+/* The smallest value divided by -1 wraps to itself, its remainder is 0. wide_type: of the quotient
+ * as C promotes it; converted in one step, gcc with UBSan warns in spite of the cast. */
+#define DEFINE_DIVISION(c_type, wide_type, u_type)                                                 \
     static void divide_##c_type(struct call *call)                                                 \
     {                                                                                              \
         c_type *out = RESULT(call, c_type);                                                        \
-        KERNEL_LOOP(call, row, const c_type a = ARG(call, 0, c_type, row);                         \
-                    const c_type b = ARG(call, 1, c_type, row);                                    \
-                    if (b == 0) call_raise(call, row, "division by zero");                         \
-                    else out[row] = b == -1 ? (c_type)(0 - (u_type)a) : (c_type)(a / b););         \
+        FOR_ROWS(call, row)                                                                        \
+        {                                                                                          \
+            const c_type a = ARG(call, 0, c_type, row);                                            \
+            const c_type b = ARG(call, 1, c_type, row);                                            \
+            const wide_type quotient = b == 0 || b == -1 ? 0 : a / b;                              \
+            if (b == 0)                                                                            \
+                call_raise(call, row, "division by zero");                                         \
+            else                                                                                   \
+                out[row] = b == -1 ? (c_type)(0 - (u_type)a) : (c_type)quotient;                   \
+        }                                                                                          \
     }                                                                                              \
     static void modulo_##c_type(struct call *call)                                                 \
     {                                                                                              \
         c_type *out = RESULT(call, c_type);                                                        \
-        KERNEL_LOOP(call, row, const c_type a = ARG(call, 0, c_type, row);                         \
-                    const c_type b = ARG(call, 1, c_type, row);                                    \
-                    if (b == 0) call_raise(call, row, "division by zero");                         \
-                    else out[row] = b == -1 ? 0 : (c_type)(a % b););                               \
+        FOR_ROWS(call, row)                                                                        \
+        {                                                                                          \
+            const c_type a = ARG(call, 0, c_type, row);                                            \
+            const c_type b = ARG(call, 1, c_type, row);                                            \
+            const wide_type remainder = b == 0 || b == -1 ? 0 : a % b;                             \
+            if (b == 0)                                                                            \
+                call_raise(call, row, "division by zero");                                         \
+            else                                                                                   \
+                out[row] = (c_type)remainder;                                                      \
+        }                                                                                          \
     }
-DEFINE_DIVISION(int8_t, uint32_t)
-DEFINE_DIVISION(int16_t, uint32_t)
-DEFINE_DIVISION(int32_t, uint32_t)
-DEFINE_DIVISION(int64_t, uint64_t)
+DEFINE_DIVISION(int8_t, int32_t, uint32_t)
+DEFINE_DIVISION(int16_t, int32_t, uint32_t)
+DEFINE_DIVISION(int32_t, int32_t, uint32_t)
+DEFINE_DIVISION(int64_t, int64_t, uint64_t)
 
 static void modulo_float(struct call *call)
 {
