@@ -2,11 +2,10 @@
 #include "client/command.h"
 
 #include "client/client_config.h"
+#include "common/base/address.h"
 #include "common/base/allocate.h"
 
-#include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 static const char *get_environment(void *context, const char *name)
 {
@@ -46,9 +45,7 @@ struct rest_client *command_connect(const struct arguments *arguments)
     const char *host = config_text(config, CONFIG_REST_ADDRESS);
     if (host == NULL)
         host = config_text(config, CONFIG_JOBMANAGER_RPC_ADDRESS);
-    const bool is_bare_v6 = strchr(host, ':') != NULL && host[0] != '[';
-    SCOPED_TEXT char *address = format_text(is_bare_v6 ? "[%s]:%" PRId64 : "%s:%" PRId64, host,
-                                            config_int(config, CONFIG_REST_PORT));
+    SCOPED_TEXT char *address = address_join_number(host, config_int(config, CONFIG_REST_PORT));
     config_destroy(config);
     return rest_client_create(address);
 }

@@ -1,12 +1,11 @@
 /* millstream-jobmanager: options, wiring, signals. */
-#include "common/base/allocate.h"
+#include "common/base/address.h"
 #include "common/base/log.h"
 #include "common/config/daemon.h"
 #include "connectors/registry.h"
 #include "jobmanager/job_manager.h"
 
 #include <stdatomic.h>
-#include <stdio.h>
 
 static atomic_bool is_fatal;
 
@@ -29,8 +28,8 @@ static enum status start(const struct config *config, struct transport *transpor
 {
     TRY(check_binds(config, err));
     SCOPED_TEXT char *address =
-        format_text("%s:%lld", config_text(config, CONFIG_JOBMANAGER_BIND_HOST),
-                    (long long)config_int(config, CONFIG_JOBMANAGER_RPC_PORT));
+        address_join_number(config_text(config, CONFIG_JOBMANAGER_BIND_HOST),
+                            config_int(config, CONFIG_JOBMANAGER_RPC_PORT));
     const struct job_manager_config wiring = {
         .config = config,
         .connectors = connector_registry_builtin(),
@@ -45,24 +44,22 @@ static enum status start(const struct config *config, struct transport *transpor
 int main(int argc, char **argv)
 {
     struct config *config = NULL;
-    const int code = daemon_begin("millstream-jobmanager", argc, argv, &config);
+    int code = daemon_begin("millstream-jobmanager", argc, argv, &config);
     if (code >= 0)
         return code;
     struct transport *transport = transport_nng_create();
     struct job_manager *manager = NULL;
     struct error err;
-    const enum status status = start(config, transport, &manager, &err);
-    if (status == STATUS_OK) {
+    if (start(config, transport, &manager, &err) == STATUS_OK) {
         log_event(LOG_INFO, "started", "rpc", job_manager_rpc_address(manager), "rest",
                   LOG_NUMBER(job_manager_rest_port(manager)), NULL);
         daemon_wait();
+        code = DAEMON_EXIT_OK;
     } else {
-        log_event(LOG_ERROR, "not_started", "reason", err.message, NULL);
+        code = daemon_not_started(&err);
     }
     job_manager_stop(manager);
     transport->ops->destroy(transport);
     config_destroy(config);
-    if (status != STATUS_OK)
-        return status == STATUS_IO ? DAEMON_EXIT_FAILURE : DAEMON_EXIT_CONFIGURATION;
-    return atomic_load(&is_fatal) ? DAEMON_EXIT_FAILURE : DAEMON_EXIT_OK;
+    return atomic_load(&is_fatal) ? DAEMON_EXIT_FAILURE : code;
 }

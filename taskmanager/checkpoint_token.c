@@ -22,17 +22,3 @@ void checkpoint_token_read(const char *directory, char **ret_token, char **ret_e
     *ret_token = copy_text(size >= 0 ? token : "");
     *ret_error = size >= 0 ? copy_text("") : format_text("%s: %s", path, strerror(read_errno));
 }
-
-char *advertised_address(const char *bound, const char *host)
-{
-    if (bound == NULL)
-        return copy_text("");
-    const char *port = strrchr(bound, ':');
-    if (port == NULL)
-        return copy_text(bound);
-    if (host != NULL)
-        return format_text(strchr(host, ':') != NULL && host[0] != '[' ? "[%s]%s" : "%s%s", host,
-                           port);
-    const bool is_wildcard = strncmp(bound, "0.0.0.0:", 8) == 0 || strncmp(bound, "[::]:", 5) == 0;
-    return copy_text(is_wildcard ? port : bound);
-}

@@ -8,8 +8,4 @@
 /* Both results are set and to be freed; one of them is "". */
 void checkpoint_token_read(const char *directory, char **ret_token, char **ret_error);
 
-/* What peers are told to dial: host (if not NULL) with the port of the bound address; a wildcard
- * without a host gives ":port", to which the address of the connection is added. To be freed. */
-char *advertised_address(const char *bound, const char *host);
-
 #endif

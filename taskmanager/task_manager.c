@@ -1,6 +1,7 @@
 /* The TaskManager put together: see task_manager.h. */
 #include "taskmanager/task_manager.h"
 
+#include "common/base/address.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "common/base/log.h"
@@ -485,7 +486,7 @@ static void create_control(struct task_manager *manager)
     registration->cluster_id = copy_text(config_text(config, CONFIG_CLUSTER_ID));
     registration->name = resource_id(manager, advertised != NULL ? advertised : host);
     registration->host = copy_text(advertised != NULL ? advertised : host);
-    registration->data_address = advertised_address(data_address, advertised);
+    registration->data_address = address_advertised(data_address, advertised);
     registration->http_port = task_manager_http_port(manager);
     registration->slot_count = manager->config.slot_count;
     const long cpu_count = sysconf(_SC_NPROCESSORS_ONLN);

@@ -73,18 +73,29 @@ char *copy_text(const char *text)
     return copy_text_n(text, strlen(text));
 }
 
-char *format_text(const char *format, ...)
+char *copy_text_or_empty(const char *text)
 {
-    va_list args;
-    va_start(args, format);
+    return copy_text(text == NULL ? "" : text);
+}
+
+char *format_text_v(const char *format, va_list arguments)
+{
     va_list again;
-    va_copy(again, args);
-    const int length = vsnprintf(NULL, 0, format, args);
-    va_end(args);
+    va_copy(again, arguments);
+    const int length = vsnprintf(NULL, 0, format, arguments);
     CHECK(length >= 0);
     char *text = allocate((size_t)length + 1);
     (void)vsnprintf(text, (size_t)length + 1, format, again);
     va_end(again);
+    return text;
+}
+
+char *format_text(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    char *text = format_text_v(format, arguments);
+    va_end(arguments);
     return text;
 }
 

@@ -7,6 +7,7 @@
 
 #include "common/base/scoped.h"
 
+#include <stdarg.h>
 #include <stddef.h>
 #include <stdlib.h>
 
@@ -24,10 +25,13 @@ void *allocate_array(size_t count, size_t size) RETURNS_MEMORY;
 void *reallocate_array(void *array, size_t count, size_t size)
     __attribute__((returns_nonnull, warn_unused_result));
 char *copy_text(const char *text) RETURNS_MEMORY;
+char *copy_text_or_empty(const char *text) RETURNS_MEMORY; /* NULL: "" */
 char *copy_text_n(const char *text, size_t size) RETURNS_MEMORY;
 void *copy_memory(const void *memory, size_t size) RETURNS_MEMORY;
 /* printf into fresh memory. */
 char *format_text(const char *format, ...) __attribute__((format(printf, 1, 2))) RETURNS_MEMORY;
+char *format_text_v(const char *format, va_list arguments)
+    __attribute__((format(printf, 1, 0))) RETURNS_MEMORY;
 
 DEFINE_SCOPED(void, free)
 static inline __attribute__((unused)) void free_text_at(char **slot)

@@ -126,6 +126,12 @@ enum status daemon_check_bind(const struct config *config, enum config_key key, 
                      config_table[key].name, host);
 }
 
+int daemon_not_started(const struct error *err)
+{
+    log_event(LOG_ERROR, "not_started", "reason", err->message, NULL);
+    return err->code == STATUS_IO ? DAEMON_EXIT_FAILURE : DAEMON_EXIT_CONFIGURATION;
+}
+
 void daemon_wait(void)
 {
     sigset_t handled;

@@ -21,6 +21,9 @@ int daemon_begin(const char *name, int argc, char **argv, struct config **ret_co
 enum status daemon_check_bind(const struct config *config, enum config_key key,
                               struct error *err) MUST_CHECK;
 
+/* Logs why the daemon could not start; the exit code with which to end. */
+int daemon_not_started(const struct error *err);
+
 /* Waits for SIGTERM or SIGINT, or until daemon_end was called from any thread. */
 void daemon_wait(void);
 void daemon_end(void);

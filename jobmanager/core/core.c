@@ -67,16 +67,14 @@ struct core_action *core_act(struct core *core, enum core_action_kind kind)
 void core_log(struct core *core, enum log_level level, const char *event, const struct job *job,
               const char *format, ...)
 {
-    char text[2 * ERROR_MESSAGE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     struct core_action *action = core_act(core, CORE_LOG);
     action->log.level = level;
     action->log.event = event;
     action->log.job = job == NULL ? NULL : copy_text(job->id_text);
-    action->log.text = copy_text(text);
+    va_list arguments;
+    va_start(arguments, format);
+    action->log.text = format_text_v(format, arguments);
+    va_end(arguments);
 }
 
 void core_fatal(struct core *core, const char *message)
@@ -113,21 +111,16 @@ void core_config_init(struct core_config *config)
                                    .registration_timeout_ms = 10000};
 }
 
-static char *copy_or_empty(const char *text)
-{
-    return copy_text(text == NULL ? "" : text);
-}
-
 struct core *core_create(const struct core_config *config, uint64_t seed)
 {
     CHECK(config->leader_epoch > 0 && !id128_is_none(config->incarnation));
     struct core *core = allocate(sizeof(*core));
     core->config = *config;
-    core->config.cluster_id = copy_or_empty(config->cluster_id);
-    core->config.host = copy_or_empty(config->host);
-    core->config.version = copy_or_empty(config->version);
-    core->config.checkpoint_directory = copy_or_empty(config->checkpoint_directory);
-    core->config.token = copy_or_empty(config->token);
+    core->config.cluster_id = copy_text_or_empty(config->cluster_id);
+    core->config.host = copy_text_or_empty(config->host);
+    core->config.version = copy_text_or_empty(config->version);
+    core->config.checkpoint_directory = copy_text_or_empty(config->checkpoint_directory);
+    core->config.token = copy_text_or_empty(config->token);
     random_init(&core->random, seed);
     core->attempt_next = 1;
     core->next_request = 1;

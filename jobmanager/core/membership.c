@@ -92,10 +92,8 @@ void membership_on_opened(struct core *core, uint64_t connection, const char *ho
         close_connection(core, connection, "too many TaskManagers");
         return;
     }
-    array_push(core->newcomers, core->newcomer_count, core->newcomer_capacity) =
-        (struct newcomer){.connection = connection,
-                          .opened_ms = core->now_ms,
-                          .host = copy_text(host == NULL ? "" : host)};
+    array_push(core->newcomers, core->newcomer_count, core->newcomer_capacity) = (struct newcomer){
+        .connection = connection, .opened_ms = core->now_ms, .host = copy_text_or_empty(host)};
 }
 
 void membership_on_closed(struct core *core, uint64_t connection, const char *reason)

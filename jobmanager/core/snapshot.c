@@ -41,7 +41,7 @@ static void copy_subtask(const struct task *from, struct subtask_snapshot *to)
         .status = from->status,
         .is_drained = from->is_drained,
         .task_manager = from->task_manager_id,
-        .host = copy_text(from->host == NULL ? "" : from->host),
+        .host = copy_text_or_empty(from->host),
         .metrics = from->metrics,
     };
     to->metrics.waits_for = copy_optional(from->metrics.waits_for);
@@ -105,7 +105,7 @@ static void copy_exceptions(const struct job *from, struct job_snapshot *to)
             .message = copy_text(exception->message),
             .record = copy_optional(exception->record),
             .task = copy_optional(exception->task),
-            .host = copy_text(exception->host == NULL ? "" : exception->host),
+            .host = copy_text_or_empty(exception->host),
             .attempt = exception->attempt,
         };
     }

@@ -6,6 +6,7 @@
  */
 #include "taskmanager/control/control.h"
 
+#include "common/base/address.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "common/base/random.h"
@@ -13,7 +14,6 @@
 
 #include <stdarg.h>
 #include <stdio.h>
-#include <string.h>
 
 /* ---- output ---- */
 
@@ -81,15 +81,13 @@ struct control_action *control_act(struct control *control, enum control_action_
 void control_log(struct control *control, enum log_level level, const char *event,
                  const char *format, ...)
 {
-    char text[2 * ERROR_MESSAGE_MAX];
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(text, sizeof(text), format, arguments);
-    va_end(arguments);
     struct control_action *action = control_act(control, CONTROL_LOG);
     action->log.level = level;
     action->log.event = event;
-    action->log.text = copy_text(text);
+    va_list arguments;
+    va_start(arguments, format);
+    action->log.text = format_text_v(format, arguments);
+    va_end(arguments);
 }
 
 void control_send(struct control *control, struct message *message)
@@ -108,22 +106,17 @@ void control_send(struct control *control, struct message *message)
 
 /* ---- life ---- */
 
-static char *copy_or_empty(const char *text)
-{
-    return copy_text(text == NULL ? "" : text);
-}
-
 static void registration_copy(struct message_register *to, const struct message_register *from)
 {
     *to = *from;
-    to->version = copy_or_empty(from->version);
-    to->cluster_id = copy_or_empty(from->cluster_id);
-    to->name = copy_or_empty(from->name);
-    to->host = copy_or_empty(from->host);
-    to->data_address = copy_or_empty(from->data_address);
-    to->checkpoint_directory = copy_or_empty(from->checkpoint_directory);
-    to->token = copy_or_empty(from->token);
-    to->token_error = copy_or_empty(from->token_error);
+    to->version = copy_text_or_empty(from->version);
+    to->cluster_id = copy_text_or_empty(from->cluster_id);
+    to->name = copy_text_or_empty(from->name);
+    to->host = copy_text_or_empty(from->host);
+    to->data_address = copy_text_or_empty(from->data_address);
+    to->checkpoint_directory = copy_text_or_empty(from->checkpoint_directory);
+    to->token = copy_text_or_empty(from->token);
+    to->token_error = copy_text_or_empty(from->token_error);
 }
 
 static void registration_done(struct message_register *registration)
@@ -222,9 +215,7 @@ static void send_registration(struct control *control, const char *local_host)
     }
     if (message->registration.data_address[0] == ':' && local_host != NULL) {
         char *port = message->registration.data_address;
-        message->registration.data_address =
-            format_text(strchr(local_host, ':') != NULL && local_host[0] != '[' ? "[%s]%s" : "%s%s",
-                        local_host, port);
+        message->registration.data_address = address_join(local_host, port + 1);
         free(port);
     }
     control_send(control, message);

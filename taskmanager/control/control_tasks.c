@@ -128,7 +128,7 @@ static void abort_checkpoint(struct control *control, struct control_task *task,
     struct control_action *action = command(control, CONTROL_ABORT, task);
     action->checkpoint.checkpoint = order->checkpoint;
     action->checkpoint.completed = order->completed;
-    action->checkpoint.reason = copy_text(order->reason == NULL ? "" : order->reason);
+    action->checkpoint.reason = copy_text_or_empty(order->reason);
 }
 
 /* Up to this one everything is complete; what is older than that says nothing new. */
@@ -258,7 +258,7 @@ static void on_decline(struct control *control, struct control_task *task,
         return;
     struct message *message = message_create(MESSAGE_DECLINE);
     message->decline.checkpoint = event->decline.checkpoint;
-    message->decline.reason = copy_text(event->decline.reason == NULL ? "" : event->decline.reason);
+    message->decline.reason = copy_text_or_empty(event->decline.reason);
     report(control, MESSAGE_DECLINE, task, message);
 }
 

@@ -1,4 +1,5 @@
-/* common/base: status, text, ids, crc, nearest names, memory accounts. */
+/* common/base: status, text, addresses, ids, crc, nearest names, memory accounts. */
+#include "common/base/address.h"
 #include "common/base/allocate.h"
 #include "common/base/buffer.h"
 #include "common/base/cpu.h"
@@ -57,6 +58,31 @@ START_TEST(text_escapes_json)
     text_append_json(&text, "a\"\\\n\x01\xff\xc3\xa9", 8);
     ck_assert_str_eq(text.bytes, "\"a\\\"\\\\\\n\\u0001\xEF\xBF\xBD\xC3\xA9\"");
     text_done(&text);
+}
+END_TEST
+
+static void check_address(char *address, const char *expected)
+{
+    ck_assert_str_eq(address, expected);
+    free(address);
+}
+
+START_TEST(addresses_bracket_bare_ipv6)
+{
+    check_address(address_join("10.0.0.1", "80"), "10.0.0.1:80");
+    check_address(address_join_number("::1", 6123), "[::1]:6123");
+    check_address(address_join_number("[::1]", 0), "[::1]:0");
+}
+END_TEST
+
+START_TEST(advertised_address_never_is_a_wildcard)
+{
+    check_address(address_advertised("0.0.0.0:99", NULL), ":99");
+    check_address(address_advertised("[::]:99", NULL), ":99");
+    check_address(address_advertised("[::]:99", "fe80::2"), "[fe80::2]:99");
+    check_address(address_advertised("127.0.0.1:99", NULL), "127.0.0.1:99");
+    check_address(address_advertised("ipc:///run/x", NULL), "ipc:///run/x");
+    check_address(address_advertised(NULL, "host"), "");
 }
 END_TEST
 
@@ -154,6 +180,8 @@ int main(void)
     tcase_add_test(tests, long_error_is_cut_at_a_character);
     tcase_add_test(tests, text_keeps_its_maximum);
     tcase_add_test(tests, text_escapes_json);
+    tcase_add_test(tests, addresses_bracket_bare_ipv6);
+    tcase_add_test(tests, advertised_address_never_is_a_wildcard);
     tcase_add_test(tests, ids_read_back);
     tcase_add_test(tests, crc_of_lanes_is_that_of_the_bytes);
     tcase_add_test(tests, crc_matches_the_published_vector_in_both_kernels);
