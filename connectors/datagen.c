@@ -393,6 +393,12 @@ static int64_t datagen_next_wake_us(const void *self)
     return datagen->is_paced ? rate_limiter_next_us(&datagen->limiter) : INT64_MAX;
 }
 
+static enum split_status datagen_split_status(const void *self, uint32_t split)
+{
+    (void)split; /* there is one */
+    return is_finished(self) ? SPLIT_FINISHED : SPLIT_HAS_MORE;
+}
+
 const struct source_connector source_datagen = {
     .abi_size = sizeof(struct source_connector),
     .name = "datagen",
@@ -407,5 +413,6 @@ const struct source_connector source_datagen = {
                .poll = datagen_poll,
                .snapshot = datagen_snapshot,
                .close = datagen_close,
-               .next_wake_us = datagen_next_wake_us},
+               .next_wake_us = datagen_next_wake_us,
+               .split_status = datagen_split_status},
 };

@@ -116,6 +116,17 @@ enum poll {
     POLL_AGAIN,       /* the turn is over, or an error row found no room: poll again later */
 };
 
+/* What a reader knows of one of its splits: whether its silence means that there is nothing. */
+enum split_status {
+    SPLIT_HAS_MORE,    /* unread input is known, or what there is is not known yet             */
+    SPLIT_AT_END,      /* all there is has been returned by poll; more may come                */
+    SPLIT_UNREACHABLE, /* what holds it does not answer, so that nothing can be said           */
+    SPLIT_FINISHED,    /* everything has been returned by poll, nothing will come              */
+    SPLIT_UNKNOWN,     /* the connector can never know (a socket): silence has to count        */
+};
+
+/* Splits have numbers: the one that add_splits is given first has 0, the next 1, and so on, over
+ * all calls. A batch holds rows of one split, whose number is in its origin. */
 struct reader_ops {
     size_t instance_size;
     enum status (*open)(void *self, struct operator_env *env, const struct format *format,
@@ -132,6 +143,13 @@ struct reader_ops {
     /* After POLL_IDLE: the time (clock_now_us of env->clock) at which to poll again even if nobody
      * woke the task; INT64_MAX: only a wake. Readers that pace themselves need it. [INT64_MAX] */
     int64_t (*next_wake_us)(const void *self);
+    /* What is known of the split with that number, which add_splits has been given; must be cheap.
+     * A change that comes without a batch is told by env->ops->wake. [SPLIT_UNKNOWN] */
+    enum split_status (*split_status)(const void *self, uint32_t split);
+    /* No batch of the split until it is called with false: other splits are far behind in time.
+     * Splits start unpaused; snapshots of paused ones are taken as always. [the task stops calling
+     * poll while all splits that are not finished should pause] */
+    void (*pause_split)(void *self, uint32_t split, bool is_paused);
 };
 
 struct source_connector {

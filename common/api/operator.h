@@ -93,7 +93,18 @@ struct operator_env_ops {
      * same call again). */
     enum step (*row_error)(struct operator_env *env, const struct row_error *error,
                            struct emitter *out, struct error *err);
+    /* The largest event time of a batch (milliseconds since 1970) that the operator passes on,
+     * before it emits it: the task makes the watermark of the batch's split from it. Only behind a
+     * source, in its chain. */
+    void (*event_time)(struct operator_env *env, const struct batch_origin *origin, int64_t max_ms);
+    /* The last watermark whose hook and timers this operator has completed, restored ones
+     * included: a row with a time at or below it is late. EVENT_TIME_NONE before the first. */
+    int64_t (*watermark_ms)(const struct operator_env *env);
 };
+
+/* Watermarks are milliseconds since 1970: no row with a time at or below is expected any more. */
+#define EVENT_TIME_NONE INT64_MIN /* nothing is known */
+#define EVENT_TIME_MAX  INT64_MAX /* the input has ended */
 
 /* What an instance may know and use. Lives as long as the instance. */
 struct operator_env {

@@ -73,6 +73,7 @@ struct batch_origin {
     struct buffer *source; /* name of the split ("/data/in.txt"), may be NULL; owned reference */
     int64_t first;         /* position of the first row (byte offset, record offset) */
     int64_t last;          /* position behind the last row */
+    uint32_t split;        /* the reader's number of the split: see reader_ops.split_status */
 };
 
 struct batch {

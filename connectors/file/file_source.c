@@ -25,8 +25,9 @@ struct file_reader {
     size_t split_first;
     size_t split_count;
     size_t split_capacity;
-    bool is_started; /* the first split is being decoded */
-    bool is_paced;   /* the last poll found nothing due */
+    uint32_t finished_count; /* the number of splits[split_first] */
+    bool is_started;         /* the first split is being decoded */
+    bool is_paced;           /* the last poll found nothing due */
 };
 
 static uint32_t block_bytes_of_new_readers = FETCH_BLOCK_BYTES;
@@ -82,6 +83,7 @@ static enum status reader_add_splits(void *self, const struct split_list *splits
 static void finish_split(struct file_reader *reader)
 {
     file_split_done(&reader->splits[reader->split_first++]);
+    reader->finished_count++;
     if (reader->split_first == reader->split_count)
         reader->split_first = reader->split_count = 0;
     reader->is_started = false;
@@ -95,6 +97,7 @@ static enum poll return_rows(struct file_reader *reader, struct batch **ret_batc
     if (batch == NULL)
         return instead;
     rate_limiter_take(&reader->limiter, batch->row_count);
+    batch->origin.split = reader->finished_count;
     *ret_batch = metadata_add(reader->env->spec, batch, reader->records.name);
     return POLL_BATCH;
 }
@@ -170,6 +173,13 @@ static int64_t reader_next_wake_us(const void *self)
 {
     const struct file_reader *reader = self;
     return reader->is_paced ? rate_limiter_next_us(&reader->limiter) : INT64_MAX;
+}
+
+/* Splits are read in the order of their numbers, and their end is known from the beginning. */
+static enum split_status reader_split_status(const void *self, uint32_t split)
+{
+    const struct file_reader *reader = self;
+    return split < reader->finished_count ? SPLIT_FINISHED : SPLIT_HAS_MORE;
 }
 
 static enum status reader_snapshot(void *self, struct split_list *ret_splits, struct error *err)
@@ -253,5 +263,6 @@ const struct source_connector source_file = {
                .poll = reader_poll,
                .snapshot = reader_snapshot,
                .close = reader_close,
-               .next_wake_us = reader_next_wake_us},
+               .next_wake_us = reader_next_wake_us,
+               .split_status = reader_split_status},
 };

@@ -45,6 +45,7 @@ struct socket_queue {
     struct record_block blocks[QUEUE_BLOCKS];
     unsigned first;
     unsigned count;
+    bool is_connected;
 };
 
 struct socket_source {
@@ -81,6 +82,13 @@ static struct record_block read_block(struct socket_queue *queue)
     return block;
 }
 
+static void note_connection(struct socket_queue *queue, bool is_connected)
+{
+    background_lock(queue->connection.background);
+    queue->is_connected = is_connected;
+    background_unlock(queue->connection.background);
+}
+
 /* Reads until the queue is full or the input has ended. */
 static void read_run(void *memory)
 {
@@ -92,11 +100,16 @@ static void read_run(void *memory)
         background_unlock(background);
         if (is_full)
             return;
-        if (queue->connection.fd < 0 && !connection_open(&queue->connection))
-            return;
+        if (queue->connection.fd < 0) {
+            if (!connection_open(&queue->connection))
+                return;
+            note_connection(queue, true);
+            background_wake(background);
+        }
         struct record_block block = read_block(queue);
         if (block.size == 0) {
             connection_close(&queue->connection);
+            note_connection(queue, false);
             /* A line that the server did not finish ends with its connection. */
             block.buffer->bytes[block.offset] = '\n';
             block.buffer->size++;
@@ -201,6 +214,22 @@ static enum poll source_poll(void *self, struct emitter *out, struct batch **ret
     return *ret_batch != NULL ? POLL_BATCH : instead;
 }
 
+/* A server that is silent may have nothing to say or be slow: only a lost connection is known. */
+static enum split_status source_split_status(const void *self, uint32_t split)
+{
+    (void)split; /* the first subtask has one, the others none */
+    const struct socket_source *source = self;
+    if (!source->has_split || source->is_finished)
+        return SPLIT_FINISHED;
+    background_lock(source->background);
+    const bool has_blocks = source->queue->count > 0;
+    const bool is_connected = source->queue->is_connected;
+    background_unlock(source->background);
+    if (has_blocks)
+        return SPLIT_HAS_MORE;
+    return is_connected ? SPLIT_UNKNOWN : SPLIT_UNREACHABLE;
+}
+
 static enum status source_snapshot(void *self, struct split_list *ret_splits, struct error *err)
 {
     (void)err;
@@ -231,5 +260,6 @@ const struct source_connector source_socket = {
                .add_splits = source_add_splits,
                .poll = source_poll,
                .snapshot = source_snapshot,
-               .close = source_close},
+               .close = source_close,
+               .split_status = source_split_status},
 };

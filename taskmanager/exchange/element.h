@@ -24,7 +24,7 @@ enum element_kind {
     ELEMENT_LATENCY = 7,
 };
 
-#define WATERMARK_NONE INT64_MIN
+#define WATERMARK_NONE INT64_MIN /* EVENT_TIME_NONE and _MAX of common/api/operator.h */
 #define WATERMARK_MAX  INT64_MAX
 
 struct barrier {

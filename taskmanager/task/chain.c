@@ -15,8 +15,10 @@ void chain_init(struct chain *chain, uint32_t operator_count, const struct chain
         .operators = allocate_array(operator_count, sizeof(struct chain_operator)),
         .operator_count = operator_count,
     };
-    for (uint32_t i = 0; i < operator_count; i++)
+    for (uint32_t i = 0; i < operator_count; i++) {
         chain->operators[i].errors_output = UINT32_MAX;
+        chain->operators[i].watermark_ms = EVENT_TIME_NONE;
+    }
 }
 
 static void operator_done(struct chain_operator *op)

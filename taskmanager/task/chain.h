@@ -53,6 +53,7 @@ struct chain_operator {
     bool has_timer;              /* timer: its on_timer has not said DONE */
     struct timer timer;
     struct checkpoint_id completed; /* still to be told; 0: nothing */
+    int64_t watermark_ms;           /* the last one it has dealt with; EVENT_TIME_NONE */
     struct operator_counters counters;
 };
 
@@ -73,6 +74,8 @@ struct chain_host {
     void (*run_blocking)(void *context, void (*run)(void *argument), void *argument);
     /* All operators are at the barrier: take the snapshot. */
     enum status (*on_barrier)(void *context, const struct barrier *barrier, struct error *err);
+    /* See operator_env_ops.event_time. NULL: nobody makes watermarks here. */
+    void (*on_event_time)(void *context, uint32_t split, int64_t max_ms);
 };
 
 #define CHAIN_RECORD_BYTES 512

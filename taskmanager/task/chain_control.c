@@ -98,6 +98,8 @@ static enum step visit(struct chain *chain, struct chain_operator *op, struct er
         chain->is_blocked = true;
         return STEP_WAIT;
     }
+    if (chain->control == CHAIN_WATERMARK)
+        op->watermark_ms = chain->element.watermark_ms;
     chain->control_at++;
     chain->control_has_called = false;
     return STEP_DONE;

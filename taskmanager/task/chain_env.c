@@ -86,6 +86,19 @@ static enum step env_row_error(struct operator_env *env, const struct row_error 
     return STEP_DONE;
 }
 
+static void env_event_time(struct operator_env *env, const struct batch_origin *origin,
+                           int64_t max_ms)
+{
+    const struct chain_host *host = &operator_of(env)->chain->host;
+    if (host->on_event_time != NULL)
+        host->on_event_time(host->context, origin->split, max_ms);
+}
+
+static int64_t env_watermark_ms(const struct operator_env *env)
+{
+    return operator_of((struct operator_env *)(uintptr_t)env)->watermark_ms;
+}
+
 bool chain_flush_errors(struct chain_operator *op)
 {
     if (op->errors_output == UINT32_MAX || op->errors.row_count == 0)
@@ -100,4 +113,6 @@ const struct operator_env_ops chain_env_ops = {
     .wake = env_wake,
     .run_blocking = env_run_blocking,
     .row_error = env_row_error,
+    .event_time = env_event_time,
+    .watermark_ms = env_watermark_ms,
 };

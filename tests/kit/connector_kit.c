@@ -84,6 +84,20 @@ static enum step kit_row_error(struct operator_env *env, const struct row_error 
     return STEP_DONE;
 }
 
+static void kit_event_time(struct operator_env *env, const struct batch_origin *origin,
+                           int64_t max_ms)
+{
+    (void)env;
+    (void)origin;
+    (void)max_ms;
+}
+
+static int64_t kit_watermark_ms(const struct operator_env *env)
+{
+    (void)env;
+    return EVENT_TIME_NONE;
+}
+
 static bool kit_has_room(const struct emitter *emitter, uint32_t output)
 {
     (void)emitter;
@@ -105,7 +119,8 @@ struct connector_kit *connector_kit_create(struct schema *schema, enum kit_block
     pthread_cond_init(&kit->changed, NULL);
     kit->blocking = blocking;
     kit->on_error = ON_ERROR_SKIP;
-    kit->ops = (struct operator_env_ops){kit_wake, kit_run_blocking, kit_row_error};
+    kit->ops = (struct operator_env_ops){kit_wake, kit_run_blocking, kit_row_error, kit_event_time,
+                                         kit_watermark_ms};
     kit->emitter = (struct emitter){kit_has_room, kit_emit};
     manual_clock_init(&kit->clock, 0);
     kit->output = (struct operator_output){.name = copy_text(""), .schema = schema};

@@ -41,6 +41,8 @@ struct kit_run {
     struct text rows; /* emitted, a line each */
     uint32_t room;
     uint32_t errors;
+    int64_t watermark_ms;  /* as the operator is told of it */
+    int64_t event_time_ms; /* the largest that it reported */
     bool is_hesitant;
     bool is_narrow;
     bool restores;
@@ -104,10 +106,27 @@ static enum step kit_row_error(struct operator_env *env, const struct row_error 
     return STEP_DONE;
 }
 
+static void kit_event_time(struct operator_env *env, const struct batch_origin *origin,
+                           int64_t max_ms)
+{
+    (void)origin;
+    struct kit_run *run = (struct kit_run *)((char *)env - offsetof(struct kit_run, env));
+    if (max_ms > run->event_time_ms)
+        run->event_time_ms = max_ms;
+}
+
+static int64_t kit_watermark_ms(const struct operator_env *env)
+{
+    return ((const struct kit_run *)((const char *)env - offsetof(struct kit_run, env)))
+        ->watermark_ms;
+}
+
 static const struct operator_env_ops kit_env_ops = {
     .wake = kit_wake,
     .run_blocking = kit_run_blocking,
     .row_error = kit_row_error,
+    .event_time = kit_event_time,
+    .watermark_ms = kit_watermark_ms,
 };
 
 static void make_spec(struct kit_run *run)
@@ -397,6 +416,7 @@ static void run_once(struct kit_run *run, enum kit_backend backend, const char *
     text_init(&run->rows, KIT_TEXT_MAX);
     struct memory_account memory;
     memory_account_init(&memory, "kit", NULL, UINT64_C(1) << 40);
+    run->watermark_ms = run->event_time_ms = EVENT_TIME_NONE;
     run->env = (struct operator_env){
         .ops = &kit_env_ops,
         .spec = &run->spec,

@@ -213,6 +213,39 @@ START_TEST(socket_source_reads_lines_and_reconnects)
 }
 END_TEST
 
+START_TEST(socket_source_knows_only_that_it_is_not_connected)
+{
+    char address[32];
+    const int server = listen_on_loopback(address);
+    struct connector_kit *kit = connector_kit_create(kit_schema("line STRING"), KIT_THREAD,
+                                                     "connector.address", address, NULL);
+    struct split_list splits = {0};
+    split_list_add(&splits, "0", NULL, 0);
+    const struct reader_ops *ops = &source("socket")->reader;
+    void *reader = open_source(kit, "socket", &splits);
+    split_list_done(&splits);
+    while (ops->split_status(reader, 0) != SPLIT_UNKNOWN) {
+        ck_assert_int_eq(ops->split_status(reader, 0), SPLIT_UNREACHABLE);
+        connector_kit_wait(kit);
+    }
+    const int client = accept(server, NULL, NULL);
+    close(server);
+    close(client);
+    for (;;) {
+        struct batch *batch = NULL;
+        const enum poll poll = ops->poll(reader, &kit->emitter, &batch, NULL);
+        batch_unref(batch);
+        if (poll == POLL_IDLE && ops->split_status(reader, 0) == SPLIT_UNREACHABLE)
+            break;
+        if (poll == POLL_IDLE)
+            connector_kit_wait(kit);
+    }
+    close_source("socket", reader);
+    (void)usleep(300000);
+    connector_kit_destroy(kit);
+}
+END_TEST
+
 static struct batch *words(struct connector_kit *kit, uint32_t count)
 {
     struct batch_builder builder;
@@ -379,6 +412,7 @@ int main(void)
     tcase_add_test(cases, datagen_keeps_its_rate);
     tcase_add_test(cases, datagen_names_bad_options);
     tcase_add_test(cases, socket_source_reads_lines_and_reconnects);
+    tcase_add_test(cases, socket_source_knows_only_that_it_is_not_connected);
     tcase_add_test(cases, socket_sink_sends_lines);
     tcase_add_test(cases, bad_addresses_are_refused);
     tcase_add_test(cases, print_waits_for_a_stuck_pipe_without_blocking);

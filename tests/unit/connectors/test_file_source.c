@@ -247,6 +247,45 @@ START_TEST(directories_and_globs_give_visible_files_by_name)
 }
 END_TEST
 
+START_TEST(splits_have_numbers_and_end)
+{
+    SCOPED_TEXT char *first = path_of("1");
+    SCOPED_TEXT char *second = path_of("2");
+    kit_file_write(first, "a\nb\n", 4);
+    kit_file_write(second, "c\n", 2);
+    struct connector_kit *kit = make_kit(directory, "1m", KIT_INLINE);
+    struct split_list splits = {0};
+    bool is_last = false;
+    struct error err;
+    ck_assert_int_eq(discover(kit, &splits, &is_last, &err), STATUS_OK);
+    ck_assert_uint_eq(splits.count, 2);
+    void *reader = open_reader(kit, &splits);
+    uint32_t at = 0;
+    for (;;) {
+        struct batch *batch = NULL;
+        const enum poll poll = source()->reader.poll(reader, &kit->emitter, &batch, &err);
+        if (poll == POLL_NEED_SPLITS)
+            break;
+        if (poll != POLL_BATCH)
+            continue;
+        ck_assert_uint_eq(batch->origin.split, at);
+        for (uint32_t i = 0; i < 2; i++)
+            ck_assert_int_eq(source()->reader.split_status(reader, i),
+                             i <= at ? SPLIT_FINISHED : SPLIT_HAS_MORE);
+        at++;
+        batch_unref(batch);
+    }
+    ck_assert_uint_eq(at, 2);
+    /* What comes later is numbered on. */
+    ck_assert_int_eq(source()->reader.add_splits(reader, &splits, &err), STATUS_OK);
+    ck_assert_int_eq(source()->reader.split_status(reader, 1), SPLIT_FINISHED);
+    ck_assert_int_eq(source()->reader.split_status(reader, 2), SPLIT_HAS_MORE);
+    close_reader(reader);
+    split_list_done(&splits);
+    connector_kit_destroy(kit);
+}
+END_TEST
+
 START_TEST(a_missing_path_is_waited_for_or_refused)
 {
     SCOPED_TEXT char *path = path_of("none");
@@ -511,6 +550,7 @@ int main(void)
     tcase_add_test(files, reads_ahead_on_another_thread);
     tcase_add_test(files, every_boundary_of_two_splits_gives_each_line_once);
     tcase_add_test(files, directories_and_globs_give_visible_files_by_name);
+    tcase_add_test(files, splits_have_numbers_and_end);
     tcase_add_test(files, a_missing_path_is_waited_for_or_refused);
     tcase_add_test(files, watching_finds_new_files_and_ignores_changes);
     tcase_add_test(files, a_file_that_shrinks_or_vanishes_is_named_with_its_offset);
