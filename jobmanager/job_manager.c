@@ -109,6 +109,8 @@ static void execute(struct job_manager *manager, struct core_action *action)
 {
     switch (action->kind) {
     case CORE_SEND:
+        if (action->message->kind == MESSAGE_REGISTERED)
+            rpc_peers_trust(manager->peers, action->connection);
         rpc_peers_send(manager->peers, action->connection, action->message);
         break;
     case CORE_CLOSE:

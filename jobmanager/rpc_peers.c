@@ -3,6 +3,7 @@
 
 #include "common/base/allocate.h"
 #include "common/base/check.h"
+#include "common/base/log.h"
 
 #include <pthread.h>
 
@@ -13,6 +14,7 @@ struct peer {
     uint64_t connection;
     struct rpc_link *link; /* the reference that accept was given */
     bool is_open;          /* greeted and told to the handler; loop's thread */
+    char remote[256];      /* host */
 };
 
 struct rpc_peers {
@@ -113,6 +115,8 @@ static void on_closed(void *context, struct rpc_link *link, const char *reason)
     struct rpc_peers *peers = peer->peers;
     if (peer->is_open)
         post(peer, link, handle_closed, NULL, reason);
+    else
+        log_event(LOG_WARN, "rpc_connection_refused", "peer", peer->remote, "reason", reason, NULL);
     (void)pthread_mutex_lock(&peers->lock);
     struct peer **slot = &peers->first;
     while (*slot != peer)
@@ -135,6 +139,7 @@ static bool on_accept(void *context, struct rpc_link *link, struct rpc_link_hand
         peer->peers = peers;
         peer->connection = ++peers->last_connection;
         peer->link = link;
+        rpc_link_remote_host(link, peer->remote, sizeof(peer->remote));
         peer->next = peers->first;
         peers->first = peer;
         peers->count++;
@@ -169,6 +174,14 @@ void rpc_peers_send(struct rpc_peers *peers, uint64_t connection, const struct m
     struct rpc_link *link = find_link(peers, connection);
     if (link != NULL)
         rpc_link_send(link, message);
+    rpc_link_unref(link);
+}
+
+void rpc_peers_trust(struct rpc_peers *peers, uint64_t connection)
+{
+    struct rpc_link *link = find_link(peers, connection);
+    if (link != NULL)
+        rpc_link_trust(link);
     rpc_link_unref(link);
 }
 

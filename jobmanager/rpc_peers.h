@@ -27,6 +27,8 @@ enum status rpc_peers_listen(struct transport *transport, const char *address,
                              struct error *err) MUST_CHECK;
 /* A connection that is gone meanwhile is ignored. */
 void rpc_peers_send(struct rpc_peers *peers, uint64_t connection, const struct message *message);
+/* Its registration was accepted: its messages may be large from here on. */
+void rpc_peers_trust(struct rpc_peers *peers, uint64_t connection);
 void rpc_peers_close(struct rpc_peers *peers, uint64_t connection, const char *reason);
 /* After the loop has ended: closes all and waits until no callback can come. NULL is ignored. */
 void rpc_peers_destroy(struct rpc_peers *peers);

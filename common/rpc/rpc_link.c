@@ -25,6 +25,7 @@ struct rpc_link {
     struct rpc_link_handler handler;
     pthread_mutex_t send_lock; /* frames of one message stay together */
     bool is_open;              /* greeted; used by the transport's callbacks only */
+    _Atomic bool is_trusted;   /* dialled, or rpc_link_trust */
     struct text incoming;      /* the message that is being put together */
 };
 
@@ -110,6 +111,19 @@ void rpc_link_send(struct rpc_link *link, const struct message *message)
     text_done(&bytes);
 }
 
+void rpc_link_remote_host(struct rpc_link *link, char *out, size_t size)
+{
+    char local[HOST_BYTES] = "";
+    char remote[HOST_BYTES] = "?";
+    link->transport->ops->addresses(link->connection, local, remote, HOST_BYTES);
+    (void)snprintf(out, size, "%s", remote);
+}
+
+void rpc_link_trust(struct rpc_link *link)
+{
+    atomic_store(&link->is_trusted, true);
+}
+
 void rpc_link_close(struct rpc_link *link, const char *reason)
 {
     link->transport->ops->close(link->connection, reason);
@@ -178,8 +192,13 @@ static void on_frame(void *context, struct connection *connection, const struct 
         link->transport->ops->close(connection, "a frame of an unknown kind");
         return;
     }
-    if (frame->payload != NULL)
-        text_append_bytes(&link->incoming, frame->payload->bytes, frame->payload->size);
+    const size_t size = frame->payload != NULL ? frame->payload->size : 0;
+    if (!atomic_load(&link->is_trusted) && link->incoming.size + size > RPC_STRANGER_BYTES_MAX) {
+        link->transport->ops->close(connection, "more than 64 KiB before the registration");
+        return;
+    }
+    if (size > 0)
+        text_append_bytes(&link->incoming, frame->payload->bytes, size);
     if (link->incoming.overflowed)
         link->transport->ops->close(connection, "a message larger than the protocol allows");
     else if ((frame->flags & FRAME_FLAG_MORE) == 0)
@@ -213,6 +232,7 @@ struct rpc_link *rpc_link_dial(struct transport *transport, const char *address,
 {
     struct rpc_link *link = link_create(transport);
     link->handler = *handler;
+    atomic_store(&link->is_trusted, true);
     const struct connection_handler below = connection_handler_of(link);
     link->connection = transport->ops->dial(transport, address, &below);
     send_hello(link);

@@ -5,7 +5,8 @@
  * with FRAME_FLAG_MORE. The first frame each way is FRAME_HELLO: magic, RPC_PROTOCOL_MAJOR and
  * MINOR, so that a stranger is closed before anything of his is decoded. More than
  * MESSAGE_BYTES_MAX for one message, a frame of another kind or bytes that are no message close the
- * connection.
+ * connection. Decoding can take many times the memory of the bytes: until its peer is trusted, an
+ * accepted link takes messages of RPC_STRANGER_BYTES_MAX only.
  *
  * Threads: callbacks run on the transport's threads, one at a time per link; rpc_link_send may be
  * called from any thread, and sends of one thread keep their order.
@@ -17,6 +18,8 @@
 #include "common/rpc/message.h"
 
 #include <stdbool.h>
+
+#define RPC_STRANGER_BYTES_MAX 65536
 
 struct rpc_link;
 
@@ -52,6 +55,10 @@ void rpc_server_stop(struct rpc_server *server);
 /* Encodes and queues; the message stays the caller's. A closed link drops it: on_closed has been or
  * will be called. */
 void rpc_link_send(struct rpc_link *link, const struct message *message);
+/* "host" of the other side, "?" if it is not known (any more). */
+void rpc_link_remote_host(struct rpc_link *link, char *out, size_t size);
+/* The peer has shown who it is: from here on the full size counts. Any thread. */
+void rpc_link_trust(struct rpc_link *link);
 /* on_closed follows. Idempotent. */
 void rpc_link_close(struct rpc_link *link, const char *reason);
 struct rpc_link *rpc_link_ref(struct rpc_link *link);

@@ -99,8 +99,11 @@ void membership_on_opened(struct core *core, uint64_t connection, const char *ho
 void membership_on_closed(struct core *core, uint64_t connection, const char *reason)
 {
     struct newcomer *newcomer = find_newcomer(core, connection);
-    if (newcomer != NULL)
+    if (newcomer != NULL) {
+        core_log(core, LOG_WARN, "connection_without_registration", NULL, "%s: %s", newcomer->host,
+                 reason == NULL ? "connection closed" : reason);
         remove_newcomer(core, newcomer);
+    }
     struct task_manager *task_manager = find_by_connection(core, connection);
     if (task_manager != NULL)
         lose(core, task_manager, reason == NULL ? "connection closed" : reason);
@@ -138,6 +141,27 @@ static bool check_token(const struct core *core, const struct message_register *
     return false;
 }
 
+/* Another process of that name which was heard of lately. One that has died without a word (a host
+ * that is gone) is silent after two heartbeats and then gives way. */
+static bool check_name(const struct core *core, const struct message *message, char *text,
+                       size_t size)
+{
+    for (size_t i = 0; i < core->task_manager_count; i++) {
+        const struct task_manager *other = core->task_managers[i];
+        if (id128_equals(other->incarnation, message->sender) ||
+            strcmp(other->registration.name, message->registration.name) != 0 ||
+            core->now_ms - other->heartbeat_ms > 2 * core->config.heartbeat_interval_ms)
+            continue;
+        (void)snprintf(
+            text, size,
+            "another TaskManager of the name %.200s, on %.200s, is registered and alive; "
+            "give each its own taskmanager.resource-id, or none",
+            other->registration.name, other->registration.host);
+        return false;
+    }
+    return true;
+}
+
 /* Fills text with the reason of a refusal. */
 static bool may_register(const struct core *core, const struct message *message, char *text,
                          size_t size)
@@ -162,7 +186,7 @@ static bool may_register(const struct core *core, const struct message *message,
                        from->slot_count, SLOT_MAX);
         return false;
     }
-    return check_token(core, from, text, size);
+    return check_token(core, from, text, size) && check_name(core, message, text, size);
 }
 
 static void refuse(struct core *core, uint64_t connection, const char *host, const char *reason)

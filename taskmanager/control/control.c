@@ -178,6 +178,8 @@ static void lose_leader(struct control *control, const char *reason)
 {
     if (control->phase == CONTROL_PHASE_MEMBER)
         control_log(control, LOG_WARN, "jobmanager_lost", "%s", reason);
+    else if (control->last_problem == NULL || strcmp(control->last_problem, reason) != 0)
+        control_log(control, LOG_WARN, "jobmanager_not_reached", "%s; trying again", reason);
     control->stale_count += control->session.stale_count;
     control->duplicate_count += control->session.duplicate_count;
     control->session = (struct message_session){0};
@@ -250,6 +252,7 @@ static void on_message(struct control *control, struct message *message)
         } else if (message->kind == MESSAGE_REFUSED) {
             control_log(control, LOG_ERROR, "registration_refused", "%s", message->refused.reason);
             control->backoff_ms = CONTROL_RECONNECT_MAX_MS;
+            set_problem(control, message->refused.reason);
             break_connection(control, message->refused.reason);
         } else {
             break_connection(control, "the JobManager's first message is no answer");

@@ -29,14 +29,15 @@ static struct core *make_core(struct core_output *output)
     return core;
 }
 
-static void register_from(struct core *core, const char *cluster, const char *token, uint32_t minor,
-                          uint64_t connection, struct core_output *output)
+static void register_process(struct core *core, uint8_t incarnation, const char *cluster,
+                             const char *token, uint32_t minor, uint64_t connection, int64_t now_ms,
+                             struct core_output *output)
 {
     struct core_event event = {.kind = CORE_EVENT_OPENED, .connection = connection};
-    core_step(core, &event, 1, 1, output);
+    core_step(core, &event, now_ms, now_ms, output);
     struct message *message = message_create(MESSAGE_REGISTER);
     message->sequence = 1;
-    message->sender.bytes[0] = 7;
+    message->sender.bytes[0] = incarnation;
     message->registration = (struct message_register){
         .protocol_major = RPC_PROTOCOL_MAJOR,
         .protocol_minor = minor,
@@ -52,7 +53,13 @@ static void register_from(struct core *core, const char *cluster, const char *to
     };
     event = (struct core_event){
         .kind = CORE_EVENT_MESSAGE, .connection = connection, .message = message};
-    core_step(core, &event, 1, 1, output);
+    core_step(core, &event, now_ms, now_ms, output);
+}
+
+static void register_from(struct core *core, const char *cluster, const char *token, uint32_t minor,
+                          uint64_t connection, struct core_output *output)
+{
+    register_process(core, 7, cluster, token, minor, connection, 1, output);
 }
 
 /* The text of the refusal, or NULL. */
@@ -103,6 +110,27 @@ START_TEST(registering_twice_replaces)
     core_snapshot(core, &snapshot);
     ck_assert_uint_eq(snapshot.task_manager_count, 1);
     ck_assert_uint_eq(snapshot.free_slot_count, 2);
+    cluster_snapshot_done(&snapshot);
+    core_output_done(&output);
+    core_destroy(core);
+}
+END_TEST
+
+START_TEST(a_name_belongs_to_whoever_is_alive)
+{
+    struct core_output output = {0};
+    struct core *core = make_core(&output);
+    register_process(core, 7, "blue", "secret", 0, 1, 1, &output);
+    core_output_clear(&output);
+    register_process(core, 8, "blue", "secret", 0, 2, 2000, &output);
+    ck_assert_ptr_nonnull(strstr(refusal(&output), "another TaskManager of the name tm"));
+    core_output_clear(&output);
+    /* Two heartbeats later the first is taken for dead. */
+    register_process(core, 8, "blue", "secret", 0, 3, 2002, &output);
+    ck_assert_ptr_null(refusal(&output));
+    struct cluster_snapshot snapshot;
+    core_snapshot(core, &snapshot);
+    ck_assert_uint_eq(snapshot.task_manager_count, 1);
     cluster_snapshot_done(&snapshot);
     core_output_done(&output);
     core_destroy(core);
@@ -203,6 +231,7 @@ int main(void)
     TCase *cases = tcase_create("all");
     tcase_add_test(cases, strangers_are_refused_in_words);
     tcase_add_test(cases, registering_twice_replaces);
+    tcase_add_test(cases, a_name_belongs_to_whoever_is_alive);
     tcase_add_test(cases, silence_costs_the_registration);
     tcase_add_test(cases, states_follow_the_tables);
     tcase_add_test(cases, backoff_grows_and_is_forgotten);
