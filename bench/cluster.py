@@ -91,8 +91,9 @@ def take_lines(server, taken, stop):
                 del connections[one]
                 continue
             *lines, connections[one] = (connections[one] + got).split(b"\n")
-            for text in lines:
-                taken.setdefault(int(text.split(b",")[0]), now)
+            for number in (text.split(b",")[0] for text in lines):
+                if number:  # an unfinished line ends as an empty one
+                    taken.setdefault(int(number), now)
 
 
 def bench_latency(arguments, directory):

@@ -165,7 +165,8 @@ struct operator_ops {
     /* The checkpoint was given up; may come for one that was never seen here. [nothing] */
     void (*checkpoint_aborted)(void *self, struct checkpoint_id id);
 
-    /* A time budget passed (execution.buffer-timeout.interval) with output held back. [nothing] */
+    /* Emit what is held back: at most once per execution.buffer-timeout.interval, and at once when
+     * the last time is longer ago. [nothing] */
     enum step (*flush)(void *self, struct emitter *out, struct error *err);
 
     /* All inputs have ended: emit what is left. [nothing] */

@@ -13,6 +13,7 @@ struct task *task_create(const struct task_config *config)
     task->deployment = config->deployment;
     task->waker = waker_ref(config->waker);
     task->flush_us = INT64_MAX;
+    task->flushed_us = INT64_MIN / 2;
     task->wake_us = INT64_MAX;
     task->turn_end_us = clock_now_us(config->clock);
     task->depth = task->deployment->vertex;
@@ -321,6 +322,7 @@ static bool start_timed(struct task *task)
     if (task->flush_us > task->now_us)
         return false;
     task->flush_us = INT64_MAX;
+    task->flushed_us = task->now_us;
     chain_start(&task->chain, CHAIN_FLUSH, NULL);
     return true;
 }
@@ -341,8 +343,8 @@ static enum task_poll start_next(struct task *task, struct error *err)
     const enum task_poll poll =
         task->source != NULL ? task_poll_source(task, err) : task_poll_inputs(task, err);
     if (poll == TASK_POLL_STARTED && task->has_flush && task->flush_us == INT64_MAX &&
-        task->buffer_timeout_us >= 0)
-        task->flush_us = task->now_us + task->buffer_timeout_us;
+        task->buffer_timeout_us >= 0) /* due at once when nothing has left for that long */
+        task->flush_us = task->flushed_us + task->buffer_timeout_us;
     return poll;
 }
 
@@ -445,7 +447,8 @@ static void find_wake(struct task *task)
     int64_t wake_us = chain_due_us(&task->chain);
     if (wake_us <= task->now_us)
         wake_us = INT64_MAX; /* due, but without room: the channel wakes */
-    if (task->stage == STAGE_RUNNING && !task->chain.is_blocked) {
+    /* With something inside, whatever that waits for wakes. */
+    if (task->stage == STAGE_RUNNING && !task->chain.is_blocked && chain_is_empty(&task->chain)) {
         if (task->flush_us < wake_us)
             wake_us = task->flush_us;
         const int64_t source_us =

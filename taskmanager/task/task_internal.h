@@ -63,8 +63,9 @@ struct task {
     bool must_finish;
 
     int64_t now_us;
-    int64_t flush_us; /* when operators are to flush; INT64_MAX: nothing is held back */
-    bool has_flush;   /* some operator has the hook */
+    int64_t flush_us;   /* when operators are to flush; INT64_MAX: nothing is held back */
+    int64_t flushed_us; /* when they last did */
+    bool has_flush;     /* some operator has the hook */
     int64_t buffer_timeout_us;
     int64_t wake_us;
 

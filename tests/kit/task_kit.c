@@ -309,6 +309,15 @@ uint64_t kit_collector_rows(uint32_t index)
     return rows;
 }
 
+uint64_t kit_collector_flushes(uint32_t index)
+{
+    struct kit_collector *collector = &kit_collectors[index];
+    pthread_mutex_lock(&collector->mutex);
+    const uint64_t count = collector->flush_count;
+    pthread_mutex_unlock(&collector->mutex);
+    return count;
+}
+
 struct collect {
     struct kit_collector *to;
     struct operator_env *env;
@@ -365,6 +374,16 @@ static enum step collect_write(void *self, struct batch *in, struct emitter *out
     return is_stalled ? STEP_WAIT : STEP_DONE;
 }
 
+static enum step collect_flush(void *self, struct error *err)
+{
+    (void)err;
+    struct collect *collect = self;
+    pthread_mutex_lock(&collect->to->mutex);
+    collect->to->flush_count++;
+    pthread_mutex_unlock(&collect->to->mutex);
+    return STEP_DONE;
+}
+
 static enum status collect_snapshot(void *self, struct checkpoint_id id,
                                     struct snapshot_writer *writer, struct error *err)
 {
@@ -418,6 +437,7 @@ static const struct sink_connector collect_connector = {
             .instance_size = sizeof(struct collect),
             .open = collect_open,
             .write = collect_write,
+            .flush = collect_flush,
             .snapshot = collect_snapshot,
             .checkpoint_completed = collect_completed,
             .finish = collect_finish,

@@ -67,6 +67,7 @@ struct kit_collector {
     uint64_t written_at_barrier[64]; /* rows when checkpoint n passed, all subtasks */
     uint64_t committed;              /* newest id told to all calls */
     uint32_t finished_count;
+    uint64_t flush_count;
     bool is_stalled; /* writers answer STEP_WAIT */
     struct operator_env *writers[KIT_SUBTASKS_MAX];
     uint32_t writer_count;
@@ -77,6 +78,7 @@ extern struct kit_collector kit_collectors[KIT_COLLECTORS];
 void kit_collector_reset(uint32_t index);
 void kit_collector_stall(uint32_t index, bool is_stalled);
 uint64_t kit_collector_rows(uint32_t index);
+uint64_t kit_collector_flushes(uint32_t index);
 
 /* ---- events ---- */
 

@@ -367,6 +367,55 @@ START_TEST(bad_deployments_are_refused)
 }
 END_TEST
 
+/* Rows that a subtask of the first vertex has read. */
+static uint64_t rows_read(struct cluster *cluster, uint32_t subtask)
+{
+    struct task_status_line lines[8];
+    const uint32_t count = task_runtime_read(runtime_of(cluster, subtask), lines, 8);
+    for (uint32_t i = 0; i < count; i++) {
+        if (lines[i].attempt.value == kit_attempt(0, subtask).value)
+            return lines[i].counters.rows_in;
+    }
+    return 0;
+}
+
+/* Waits until the subtask has read that many; true: it has. */
+static bool wait_rows(struct cluster *cluster, uint32_t subtask, uint64_t rows)
+{
+    for (int i = 0; i < WAIT_MS / 5 && rows_read(cluster, subtask) < rows; i++)
+        usleep(5000);
+    return rows_read(cluster, subtask) >= rows;
+}
+
+/* The first row through an idle job waits at no hop, whatever the buffer timeout. */
+START_TEST(a_row_leaves_an_idle_job_at_once)
+{
+    struct cluster cluster;
+    start_two(&cluster, _i == 0);
+    struct job_graph *graph = kit_graph_create();
+    const uint32_t source =
+        kit_add_operator(graph, "numbers", "source", 2, 0, true, "connector", "numbers",
+                         "connector.rows", "1", "connector.endless", "1", NULL);
+    const uint32_t sink =
+        kit_add_operator(graph, "collect", "sink", 2, 1, false, "connector", "collect", NULL);
+    kit_add_edge(graph, source, sink, PARTITION_HASH, false);
+    kit_add_vertex(graph, source, 1);
+    kit_add_vertex(graph, sink, 1);
+    kit_add_config(graph, "execution.buffer-timeout.interval", "1 h");
+    deploy(&cluster, graph);
+    for (int i = 0; i < WAIT_MS && kit_collector_rows(0) < 2; i++)
+        usleep(1000);
+    ck_assert_uint_eq(kit_collector_rows(0), 2);
+    for (int i = 0; i < WAIT_MS && kit_collector_flushes(0) == 0; i++)
+        usleep(1000);
+    ck_assert_uint_ge(kit_collector_flushes(0), 1);
+    send_all(&cluster, cancel, 0);
+    struct kit_events *events = &cluster.events;
+    ck_assert(kit_wait(events, &events->phases[TASK_PHASE_CANCELED], cluster.task_count, WAIT_MS));
+    stop_cluster(&cluster);
+}
+END_TEST
+
 /* One source's barrier is withheld: nothing behind the other's is read, and an abort releases. */
 START_TEST(alignment_holds_and_abort_releases)
 {
@@ -378,35 +427,20 @@ START_TEST(alignment_holds_and_abort_releases)
     const struct barrier barrier = {.id = {1}};
     task_runtime_trigger(cluster.runtimes[0], kit_attempt(0, 0), &barrier);
     ck_assert(kit_wait(events, &events->acknowledged[1], 1, WAIT_MS));
-    usleep(300000);
-    /* Source 0 is stuck behind its barrier, source 1 runs on, memory stays as it is. */
-    struct task_status_line lines[8];
-    uint64_t rows[2][2] = {{0}};
-    for (int look = 0; look < 2; look++) {
-        for (uint32_t node = 0; node < 2; node++) {
-            const uint32_t count = task_runtime_read(cluster.runtimes[node], lines, 8);
-            for (uint32_t i = 0; i < count; i++) {
-                if (lines[i].attempt.value == kit_attempt(0, node).value)
-                    rows[look][node] = lines[i].counters.rows_in;
-            }
+    /* Source 0 is soon stuck behind its barrier, source 1 runs on, memory stays as it is. */
+    uint64_t stuck = 0;
+    bool is_stuck = false;
+    for (int look = 0; look < 100 && !is_stuck; look++) {
+        stuck = rows_read(&cluster, 0);
+        ck_assert(wait_rows(&cluster, 1, rows_read(&cluster, 1) + 10000));
+        is_stuck = rows_read(&cluster, 0) == stuck;
+        for (uint32_t node = 0; node < 2; node++)
             ck_assert_uint_lt(memory_used(&cluster.exchange[node]), 10 << 20);
-        }
-        usleep(300000);
     }
-    ck_assert_uint_eq(rows[0][0], rows[1][0]);
-    ck_assert_uint_lt(rows[0][1], rows[1][1]);
+    ck_assert(is_stuck);
     ck_assert_uint_eq(events->acknowledged[1], 1);
     send_all(&cluster, abort_checkpoint, 1);
-    uint64_t after = rows[1][0];
-    for (int i = 0; i < 200 && after < rows[1][0] + 20000; i++) {
-        usleep(20000);
-        const uint32_t count = task_runtime_read(cluster.runtimes[0], lines, 8);
-        for (uint32_t j = 0; j < count; j++) {
-            if (lines[j].attempt.value == kit_attempt(0, 0).value)
-                after = lines[j].counters.rows_in;
-        }
-    }
-    ck_assert_uint_ge(after, rows[1][0] + 20000);
+    ck_assert(wait_rows(&cluster, 0, stuck + 10000));
     send_all(&cluster, trigger, 2);
     ck_assert(kit_wait(events, &events->acknowledged[2], cluster.task_count, WAIT_MS));
     ck_assert_uint_eq(events->acknowledged[1], 1);
@@ -416,12 +450,16 @@ START_TEST(alignment_holds_and_abort_releases)
 }
 END_TEST
 
-/* Strangers at the data port: random bytes, wrong frames; the job does not notice. */
+/* Strangers at the data port: random bytes, wrong frames; the job, stalled meanwhile so that it
+ * lasts, does not notice. */
 START_TEST(strangers_harm_nobody)
 {
     struct cluster cluster;
     start_two(&cluster, false);
-    deploy(&cluster, count_job(2, 2, "400000"));
+    kit_collector_stall(0, true);
+    deploy(&cluster, count_job(2, 2, "40000"));
+    ck_assert(kit_wait(&cluster.events, &cluster.events.phases[TASK_PHASE_RUNNING],
+                       cluster.task_count, WAIT_MS));
     struct random random;
     random_init(&random, 1);
     for (int i = 0; i < 60; i++) {
@@ -448,12 +486,16 @@ START_TEST(strangers_harm_nobody)
             buffer_unref(payload);
         }
         (void)!write(fd, bytes, size < 80 ? 80 : size);
+        (void)shutdown(fd, SHUT_WR);
+        while (read(fd, bytes, sizeof(bytes)) > 0) /* until it is thrown out */
+            ;
         close(fd);
     }
+    kit_collector_stall(0, false);
     struct kit_events *events = &cluster.events;
     ck_assert_msg(kit_wait(events, &events->drained, cluster.task_count, WAIT_MS), "%s",
                   events->error.message);
-    check_counts(2, 400000);
+    check_counts(2, 40000);
     send_all(&cluster, finish, 0);
     ck_assert(kit_wait(events, &events->phases[TASK_PHASE_FINISHED], cluster.task_count, WAIT_MS));
     stop_cluster(&cluster);
@@ -471,6 +513,7 @@ int main(void)
     tcase_add_loop_test(jobs, stalled_consumer_slows_the_source, 0, 2);
     tcase_add_loop_test(jobs, checkpoint_and_restore, 0, 2);
     tcase_add_test(jobs, broken_connection_fails_the_tasks);
+    tcase_add_loop_test(jobs, a_row_leaves_an_idle_job_at_once, 0, 2);
     tcase_add_test(jobs, alignment_holds_and_abort_releases);
     tcase_add_test(jobs, strangers_harm_nobody);
     suite_add_tcase(suite, jobs);
