@@ -304,6 +304,10 @@ static void evict_dirty(struct state_backend *backend, struct state_table *table
     if (backend->open_set == NULL)
         backend->open_set = set_create(backend, ++backend->last_number);
     struct write_set *set = backend->open_set;
+    /* It has been in this set before and was changed since: the set holds the captured value, and
+     * an entry only once. Its turn comes when the set is on its way. */
+    if (entry->written == set->number)
+        return;
     struct write_list *list = set_list(set, table);
     table->dirty[entry->position] = NULL;
     entry->stamp = set->number;
