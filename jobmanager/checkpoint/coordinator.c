@@ -94,10 +94,10 @@ void coordinator_begin(struct coordinator *coordinator, struct checkpoint_id id,
     for (size_t i = 0; i < task_count; i++)
         pending->tasks[i].attempt = attempts[i];
     coordinator->pending = pending;
-    struct checkpoint_record *record = checkpoint_statistics_begin(&coordinator->statistics, id);
+    struct checkpoint_record *record =
+        checkpoint_statistics_begin(&coordinator->statistics, id, (uint32_t)task_count);
     record->is_final = is_final;
     record->trigger_ms = wall_ms;
-    record->task_count = (uint32_t)task_count;
 }
 
 /* May this task's acknowledgement of checkpoint id refer to the file? */
@@ -149,21 +149,37 @@ static void discard_files(struct coordinator *coordinator, const struct task_sta
     }
 }
 
+static uint64_t state_size_bytes(const struct task_state *state)
+{
+    uint64_t bytes = 0;
+    for (size_t i = 0; i < state->keyed.file_count; i++)
+        bytes += state->keyed.files[i].size;
+    for (size_t i = 0; i < state->operator_count; i++)
+        for (size_t j = 0; j < state->operators[i].entry_count; j++)
+            bytes += state->operators[i].entries[j].size;
+    return bytes;
+}
+
 static void note_acknowledgement(struct coordinator *coordinator, struct checkpoint_id id,
-                                 const struct task_state *state, int64_t wall_ms)
+                                 size_t task_index, const struct task_state *state, int64_t wall_ms)
 {
     struct checkpoint_record *record = checkpoint_statistics_find(&coordinator->statistics, id);
     if (record == NULL)
         return;
+    const struct checkpoint_task_figures figures = {
+        .ack_ms = wall_ms,
+        .state_bytes = state_size_bytes(state),
+        .uploaded_bytes = state->uploaded_bytes,
+        .align_ms = state->align_ms,
+        .pause_us = state->pause_us,
+        .async_ms = state->async_ms,
+    };
+    record->figures->tasks[task_index] = figures;
     record->acknowledged_count++;
     record->latest_ack_ms = wall_ms;
-    record->uploaded_bytes += state->uploaded_bytes;
+    record->uploaded_bytes += figures.uploaded_bytes;
     record->key_count += state->keyed.key_count;
-    for (size_t i = 0; i < state->keyed.file_count; i++)
-        record->state_bytes += state->keyed.files[i].size;
-    for (size_t i = 0; i < state->operator_count; i++)
-        for (size_t j = 0; j < state->operators[i].entry_count; j++)
-            record->state_bytes += state->operators[i].entries[j].size;
+    record->state_bytes += figures.state_bytes;
     if (state->align_ms > record->align_ms_max)
         record->align_ms_max = state->align_ms;
     if (state->pause_us > record->pause_us_max)
@@ -226,7 +242,7 @@ enum acknowledge_result coordinator_acknowledge(struct coordinator *coordinator,
         task_state_done(state);
         return ACKNOWLEDGE_INVALID;
     }
-    note_acknowledgement(coordinator, id, state, wall_ms);
+    note_acknowledgement(coordinator, id, task_index, state, wall_ms);
     task->is_acknowledged = true;
     pending->content->tasks[task_index] = *state;
     *state = (struct task_state){0};

@@ -9,6 +9,8 @@ static void record_done(struct checkpoint_record *record)
 {
     free(record->failure);
     free(record->path);
+    if (record->figures != NULL && --record->figures->references == 0)
+        free(record->figures);
     *record = (struct checkpoint_record){0};
 }
 
@@ -17,6 +19,8 @@ static void record_copy(struct checkpoint_record *to, const struct checkpoint_re
     *to = *from;
     to->failure = from->failure == NULL ? NULL : copy_text(from->failure);
     to->path = from->path == NULL ? NULL : copy_text(from->path);
+    if (to->figures != NULL)
+        to->figures->references++;
 }
 
 void checkpoint_statistics_copy(struct checkpoint_statistics *to,
@@ -39,7 +43,7 @@ void checkpoint_statistics_done(struct checkpoint_statistics *statistics)
 }
 
 struct checkpoint_record *checkpoint_statistics_begin(struct checkpoint_statistics *statistics,
-                                                      struct checkpoint_id id)
+                                                      struct checkpoint_id id, uint32_t task_count)
 {
     struct checkpoint_record *history = statistics->history;
     if (statistics->history_count == CHECKPOINT_HISTORY_MAX)
@@ -47,7 +51,11 @@ struct checkpoint_record *checkpoint_statistics_begin(struct checkpoint_statisti
     else
         statistics->history_count++;
     memmove(history + 1, history, (statistics->history_count - 1) * sizeof(*history));
-    history[0] = (struct checkpoint_record){.id = id, .end_ms = -1, .latest_ack_ms = -1};
+    history[0] = (struct checkpoint_record){
+        .id = id, .end_ms = -1, .latest_ack_ms = -1, .task_count = task_count};
+    history[0].figures =
+        allocate(sizeof(*history[0].figures) + task_count * sizeof(struct checkpoint_task_figures));
+    history[0].figures->references = 1;
     statistics->triggered_count++;
     return &history[0];
 }

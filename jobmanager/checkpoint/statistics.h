@@ -12,6 +12,22 @@
 
 enum checkpoint_outcome { CHECKPOINT_IN_PROGRESS, CHECKPOINT_COMPLETED, CHECKPOINT_FAILED };
 
+/* What one task's acknowledgement said. */
+struct checkpoint_task_figures {
+    int64_t ack_ms; /* wall clock; 0: not acknowledged */
+    uint64_t state_bytes;
+    uint64_t uploaded_bytes;
+    int64_t align_ms;
+    int64_t pause_us;
+    int64_t async_ms;
+};
+
+/* Of all tasks, in the order of the job's tasks; shared by the copies of a record (one thread). */
+struct checkpoint_figures {
+    uint32_t references;
+    struct checkpoint_task_figures tasks[];
+};
+
 struct checkpoint_record {
     struct checkpoint_id id;
     enum checkpoint_outcome outcome;
@@ -27,9 +43,10 @@ struct checkpoint_record {
     int64_t align_ms_max;
     int64_t pause_us_max;
     int64_t async_ms_max;
-    bool is_discarded; /* complete, but no longer retained */
-    char *failure;     /* why it failed; NULL */
-    char *path;        /* "<job>/chk-<n>", once complete; NULL */
+    bool is_discarded;                  /* complete, but no longer retained */
+    char *failure;                      /* why it failed; NULL */
+    char *path;                         /* "<job>/chk-<n>", once complete; NULL */
+    struct checkpoint_figures *figures; /* task_count of them */
 };
 
 struct checkpoint_statistics {
@@ -54,7 +71,7 @@ void checkpoint_statistics_done(struct checkpoint_statistics *statistics);
 
 /* A new record at the front; the oldest goes. */
 struct checkpoint_record *checkpoint_statistics_begin(struct checkpoint_statistics *statistics,
-                                                      struct checkpoint_id id);
+                                                      struct checkpoint_id id, uint32_t task_count);
 struct checkpoint_record *checkpoint_statistics_find(struct checkpoint_statistics *statistics,
                                                      struct checkpoint_id id);
 /* Counts the outcome and keeps a copy as the latest of its kind. failure: copied, or NULL. */

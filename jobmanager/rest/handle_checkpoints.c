@@ -1,11 +1,7 @@
 /* REST: a job's checkpoints. */
 #include "jobmanager/rest/handlers.h"
 
-#include <ctype.h>
-#include <errno.h>
-#include <stdlib.h>
-
-static const char *outcome_name(enum checkpoint_outcome outcome)
+const char *checkpoint_outcome_name(enum checkpoint_outcome outcome)
 {
     switch (outcome) {
     case CHECKPOINT_IN_PROGRESS:
@@ -39,10 +35,10 @@ json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record 
     json_t *json = json_pack(
         "{s:s,s:I,s:s,s:b,s:n,s:I,s:I,s:I,s:I,s:I,s:i,s:i,s:i,s:I,s:I,s:s,s:{}}", "className",
         outcome_class(record->outcome), "id", (json_int_t)record->id.value, "status",
-        outcome_name(record->outcome), "is_savepoint", 0, "savepointFormat", "trigger_timestamp",
-        (json_int_t)record->trigger_ms, "latest_ack_timestamp", (json_int_t)record->latest_ack_ms,
-        "checkpointed_size", (json_int_t)record->uploaded_bytes, "state_size",
-        (json_int_t)record->state_bytes, "end_to_end_duration",
+        checkpoint_outcome_name(record->outcome), "is_savepoint", 0, "savepointFormat",
+        "trigger_timestamp", (json_int_t)record->trigger_ms, "latest_ack_timestamp",
+        (json_int_t)record->latest_ack_ms, "checkpointed_size", (json_int_t)record->uploaded_bytes,
+        "state_size", (json_int_t)record->state_bytes, "end_to_end_duration",
         (json_int_t)(end_ms - record->trigger_ms), "alignment_buffered", 0, "processed_data", 0,
         "persisted_data", 0, "num_subtasks", (json_int_t)record->task_count,
         "num_acknowledged_subtasks", (json_int_t)record->acknowledged_count, "checkpoint_type",
@@ -66,39 +62,6 @@ json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record 
     return json;
 }
 
-static int compare_numbers(const void *a, const void *b)
-{
-    const int64_t x = *(const int64_t *)a;
-    const int64_t y = *(const int64_t *)b;
-    return (x > y) - (x < y);
-}
-
-static double quantile(const int64_t *sorted, size_t count, double q)
-{
-    const double place = q * (double)(count - 1);
-    const size_t below = (size_t)place;
-    const size_t above = below + 1 < count ? below + 1 : below;
-    const double part = place - (double)below;
-    return (double)sorted[below] * (1 - part) + (double)sorted[above] * part;
-}
-
-static json_t *summary_json(int64_t *values, size_t count)
-{
-    if (count == 0) {
-        values[0] = 0;
-        count = 1;
-    }
-    qsort(values, count, sizeof(*values), compare_numbers);
-    int64_t sum = 0;
-    for (size_t i = 0; i < count; i++)
-        sum += values[i];
-    return json_pack("{s:I,s:I,s:I,s:f,s:f,s:f,s:f,s:f}", "min", (json_int_t)values[0], "max",
-                     (json_int_t)values[count - 1], "avg", (json_int_t)(sum / (int64_t)count),
-                     "p50", quantile(values, count, 0.5), "p90", quantile(values, count, 0.9),
-                     "p95", quantile(values, count, 0.95), "p99", quantile(values, count, 0.99),
-                     "p999", quantile(values, count, 0.999));
-}
-
 enum summed { SUM_UPLOADED, SUM_STATE, SUM_DURATION, SUM_NONE };
 
 static json_t *summarise(const struct checkpoint_statistics *statistics, enum summed field)
@@ -113,7 +76,7 @@ static json_t *summarise(const struct checkpoint_statistics *statistics, enum su
                           : field == SUM_STATE  ? (int64_t)record->state_bytes
                                                 : record->end_ms - record->trigger_ms;
     }
-    return summary_json(values, count);
+    return figures_summary_json(values, count);
 }
 
 static json_t *latest_or_null(const struct rest *rest, const struct checkpoint_record *record,
@@ -200,35 +163,4 @@ void handle_checkpoints_config(void *context, const struct http_request *request
                                struct http_response *response)
 {
     respond_from_snapshot(context, request, response, build_config);
-}
-
-static json_t *build_checkpoint(struct rest *rest, const struct cluster_snapshot *snapshot,
-                                const struct http_request *request, struct http_response *response)
-{
-    const struct job_snapshot *job = find_job(snapshot, request, response);
-    if (job == NULL)
-        return NULL;
-    char *end = NULL;
-    errno = 0;
-    const unsigned long long id = strtoull(request->parameters[1], &end, 10);
-    if (!isdigit((unsigned char)request->parameters[1][0]) || *end != '\0' || errno != 0) {
-        http_response_error(response, 400,
-                            "Bad request, could not parse parameters: Cannot resolve path "
-                            "parameter (checkpointid) from value \"%.64s\".",
-                            request->parameters[1]);
-        return NULL;
-    }
-    for (size_t i = 0; i < job->checkpoints.history_count; i++) {
-        if (job->checkpoints.history[i].id.value == id)
-            return checkpoint_json(rest, &job->checkpoints.history[i], job);
-    }
-    http_response_error(response, 404,
-                        "Could not find checkpointing statistics for checkpoint %llu.", id);
-    return NULL;
-}
-
-void handle_checkpoint(void *context, const struct http_request *request,
-                       struct http_response *response)
-{
-    respond_from_snapshot(context, request, response, build_checkpoint);
 }

@@ -172,7 +172,7 @@ static json_t *build_vertex(struct rest *rest, const struct cluster_snapshot *sn
     (void)rest;
     const struct job_snapshot *job = find_job(snapshot, request, response);
     struct id128 wanted;
-    if (job == NULL || !read_vertex_id(request, response, &wanted))
+    if (job == NULL || !read_vertex_id(request, response, 1, &wanted))
         return NULL;
     for (uint32_t i = 0; i < job->vertex_count; i++) {
         const struct vertex_snapshot *vertex = &job->vertices[i];

@@ -41,6 +41,7 @@ void handle_vertex(void *context, const struct http_request *, struct http_respo
 void handle_checkpoints(void *context, const struct http_request *, struct http_response *);
 void handle_checkpoints_config(void *context, const struct http_request *, struct http_response *);
 void handle_checkpoint(void *context, const struct http_request *, struct http_response *);
+void handle_checkpoint_subtasks(void *context, const struct http_request *, struct http_response *);
 
 /* Answers with the value, whose reference is taken; false-y snapshots are answered as 503. */
 void respond_json(struct http_response *response, json_t *value);
@@ -57,11 +58,11 @@ const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,
                                     const struct http_request *request,
                                     struct http_response *response);
 
-/* The ids in the path; false after an error was answered (400). */
+/* The ids in the path (parameter: which part of it); false after an error was answered (400). */
 bool read_job_id(const struct http_request *request, struct http_response *response,
                  struct job_id *ret_id);
 bool read_vertex_id(const struct http_request *request, struct http_response *response,
-                    struct id128 *ret_id);
+                    uint32_t parameter, struct id128 *ret_id);
 
 /* ---- pieces of answers ---- */
 
@@ -79,6 +80,9 @@ enum task_status vertex_status(const struct vertex_snapshot *vertex);
 struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex); /* sums; texts NULL */
 json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record *record,
                         const struct job_snapshot *job);
+const char *checkpoint_outcome_name(enum checkpoint_outcome outcome);
+/* Minimum, maximum, average and quantiles. values: at least one place, also for none; sorted. */
+json_t *figures_summary_json(int64_t *values, size_t count);
 /* The "millstream" part of a job: what Flink's API has no field for. */
 json_t *job_extension_json(struct rest *rest, const struct job_snapshot *job);
 

@@ -28,6 +28,8 @@ static const struct http_route routes[] = {
     {"GET", "/jobs/:jobid/checkpoints", handle_checkpoints, "counts, latest and history"},
     {"GET", "/jobs/:jobid/checkpoints/config", handle_checkpoints_config, "how they are taken"},
     {"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", handle_checkpoint, "one of them"},
+    {"GET", "/jobs/:jobid/checkpoints/details/:checkpointid/subtasks/:vertexid",
+     handle_checkpoint_subtasks, "its figures by subtask"},
     {"GET", "/health", handle_health, "200 while the process works"},
     {"GET", "/ready", handle_ready, "200 once stored jobs are recovered"},
     {"GET", "/metrics", handle_metrics, "Prometheus text"},
@@ -95,9 +97,9 @@ bool read_job_id(const struct http_request *request, struct http_response *respo
 }
 
 bool read_vertex_id(const struct http_request *request, struct http_response *response,
-                    struct id128 *ret_id)
+                    uint32_t parameter, struct id128 *ret_id)
 {
-    return read_id(request->parameters[1], "vertexid", response, ret_id);
+    return read_id(request->parameters[parameter], "vertexid", response, ret_id);
 }
 
 const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,

@@ -59,6 +59,21 @@ CHECKPOINTS = {
                "restored": either(fields("id:n restore_timestamp:n is_savepoint:b external_path:s"), "0")},
     "history": [CHECKPOINT],
 }
+FIGURES = fields("id:n status:s latest_ack_timestamp:n checkpointed_size:n state_size:n end_to_end_duration:n "
+                 "alignment_buffered:n processed_data:n persisted_data:n num_subtasks:n num_acknowledged_subtasks:n")
+SUBTASK_FIGURES = (
+    fields("className:s index:n ack_timestamp:n end_to_end_duration:n checkpointed_size:n state_size:n start_delay:n "
+           "unaligned_checkpoint:b aborted:b status:s", checkpoint=fields("sync:n async:n"),
+           alignment=fields("buffered:n processed:n persisted:n duration:n")),
+    fields("index:n status:s"),
+)
+CHECKPOINT_SUBTASKS = {
+    **FIGURES,
+    "summary": {**{name: SUMMARY for name in ("checkpointed_size", "state_size", "end_to_end_duration", "start_delay")},
+                "checkpoint_duration": {"sync": SUMMARY, "async": SUMMARY},
+                "alignment": {name: SUMMARY for name in ("buffered", "processed", "persisted", "duration")}},
+    "subtasks": [SUBTASK_FIGURES],
+}
 CHECKPOINTS_CONFIG = fields("mode:s interval:n timeout:n min_pause:n max_concurrent:n state_backend:s "
                             "checkpoint_storage:s unaligned_checkpoints:b tolerable_failed_checkpoints:n "
                             "aligned_checkpoint_timeout:n checkpoints_after_tasks_finish:b "
@@ -187,6 +202,8 @@ def answers(cluster, job):
         *[(f"{one}/vertices/{vertex}", VERTEX_DETAIL) for vertex in vertices],
         *[(f"{one}/checkpoints/details/{c['id']}",
            {"COMPLETED": COMPLETED, "FAILED": FAILED, "IN_PROGRESS": CHECKPOINT}[c["status"]]) for c in known[:1]],
+        *[(f"{one}/checkpoints/details/{c['id']}/subtasks/{vertex}", CHECKPOINT_SUBTASKS)
+          for c in known[:1] for vertex in vertices],
     ]
 
 
@@ -198,6 +215,26 @@ class Answers(unittest.TestCase):
                 with self.subTest(f"{state} {prefix}{path}"):
                     self.assertEqual(differences(shape, cluster.get(prefix + path), ""), [])
 
+    def check_figures(self, cluster, job):
+        """The parts of a checkpoint add up to the whole."""
+        base = f"/jobs/{job}/checkpoints/details/"
+        done = cluster.get(f"/jobs/{job}/checkpoints")["latest"]["completed"]["id"]
+        whole = cluster.get(f"{base}{done}")
+        self.assertEqual(set(whole["tasks"]), {v["id"] for v in cluster.job(job)["vertices"]})
+        for name in ("checkpointed_size", "state_size", "num_subtasks", "num_acknowledged_subtasks"):
+            self.assertEqual(sum(t[name] for t in whole["tasks"].values()), whole[name], name)
+        self.assertEqual(max(t["latest_ack_timestamp"] for t in whole["tasks"].values()), whole["latest_ack_timestamp"])
+        self.assertGreater(whole["state_size"], 0)
+        for vertex, task in whole["tasks"].items():
+            part = cluster.get(f"{base}{done}/subtasks/{vertex}")
+            self.assertEqual({k: part[k] for k in task}, task)
+            self.assertEqual([s["index"] for s in part["subtasks"]], list(range(task["num_subtasks"])))
+            for name in ("checkpointed_size", "state_size"):
+                self.assertEqual(sum(s[name] for s in part["subtasks"]), task[name])
+                self.assertEqual(part["summary"][name]["max"], max(s[name] for s in part["subtasks"]))
+            for subtask in part["subtasks"]:
+                self.assertGreaterEqual(subtask["ack_timestamp"], whole["trigger_timestamp"])
+
     def test_names_and_types_of_every_answer(self):
         options = {"execution.checkpointing.interval": "100ms"}
         with Cluster(taskmanagers=1, slots=2, options=options) as cluster:
@@ -206,6 +243,7 @@ class Answers(unittest.TestCase):
             running = cluster.submit(path)
             cluster.wait_for(lambda: cluster.completed_checkpoints(running) >= 1, "a checkpoint")
             self.check_all(cluster, running, "RUNNING")
+            self.check_figures(cluster, running)
             for node in cluster.job(running)["plan"]["nodes"]:
                 for given in node.get("inputs", []):
                     self.assertEqual(differences(PLAN_INPUT, given, "input"), [])
@@ -293,6 +331,7 @@ class Errors(unittest.TestCase):
             self.refused(cluster, 400, "vertexid", f"/jobs/{job}/vertices/xyz")
             self.refused(cluster, 404, "999999", f"/jobs/{job}/checkpoints/details/999999")
             self.refused(cluster, 400, "xyz", f"/jobs/{job}/checkpoints/details/xyz")
+            self.refused(cluster, 404, "999999", f"/jobs/{job}/checkpoints/details/999999/subtasks/{NOBODY}")
             for bad in ("-1", "99999999999999999999999999", "1e3", "0x1", "%20%31"):
                 self.refused(cluster, 400, "checkpoint", f"/jobs/{job}/checkpoints/details/{bad}")
             self.refused(cluster, 404, "nobody", "/taskmanagers/nobody")
