@@ -451,6 +451,8 @@ static struct connection *nng_transport_dial(struct transport *base, const char 
         connection->dialer = NULL;
         begin_close(connection, reason, true);
     } else {
+        /* Small frames do not wait for acknowledgements; "ipc" knows no such option. */
+        (void)nng_stream_dialer_set_bool(connection->dialer, NNG_OPT_TCP_NODELAY, true);
         nng_stream_dialer_dial(connection->dialer, connection->dial_aio);
     }
     pthread_mutex_unlock(&connection->mutex);
@@ -577,6 +579,7 @@ static enum status nng_transport_listen(struct transport *base, const char *addr
         free(listener);
         return error_set(err, STATUS_INVALID, "listen at %s: %s", address, nng_strerror(result));
     }
+    (void)nng_stream_listener_set_bool(listener->listener, NNG_OPT_TCP_NODELAY, true);
     result = nng_stream_listener_listen(listener->listener);
     if (result != 0) {
         nng_stream_listener_free(listener->listener);
