@@ -7,6 +7,7 @@
  */
 #include "connectors/background.h"
 #include "connectors/connectors.h"
+#include "connectors/printed_lines.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -51,6 +52,7 @@ static void write_rows(void *memory)
         else if (errno != EINTR)
             output->error = errno;
     }
+    printed_lines_add(output->rows.bytes, done);
     pthread_mutex_unlock(&standard_output);
     text_clear(&output->rows);
 }
@@ -139,7 +141,8 @@ const struct sink_connector sink_print = {
     .abi_size = sizeof(struct sink_connector),
     .name = "print",
     .help = "Writes each row as one line to the TaskManager's standard output (the client's with "
-            "--local).",
+            "--local); the last 1,000 lines can be read at /taskmanagers/:id/stdout of the REST "
+            "interface.",
     .options = options,
     .takes_changes = true,
     .guarantee = GUARANTEE_AT_LEAST_ONCE,

@@ -3,6 +3,7 @@
 
 #include "common/base/allocate.h"
 #include "common/io/http_server.h"
+#include "connectors/printed_lines.h"
 
 #include <inttypes.h>
 
@@ -129,10 +130,20 @@ static void handle_metrics(void *context, const struct http_request *request,
     write_tasks(&response->body, http->runtime);
 }
 
+static void handle_stdout(void *context, const struct http_request *request,
+                          struct http_response *response)
+{
+    (void)context;
+    (void)request;
+    response->content_type = "text/plain; charset=utf-8";
+    printed_lines_read(&response->body);
+}
+
 static const struct http_route routes[] = {
     {"GET", "/health", handle_health, "200 while the process works"},
     {"GET", "/ready", handle_ready, "200 while registered at a JobManager"},
     {"GET", "/metrics", handle_metrics, "Prometheus text"},
+    {"GET", "/stdout", handle_stdout, "the last lines of print sinks"},
     {0},
 };
 

@@ -1,11 +1,14 @@
 /* REST: the registered TaskManagers. A JVM's areas of memory have their fields and are 0: here the
  * whole process is one budget, shown as managed memory. */
+#include "common/base/allocate.h"
+#include "common/io/http_fetch.h"
 #include "jobmanager/rest/handlers.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-#define MIB (1024 * 1024)
+#define MIB               (1024 * 1024)
+#define STDOUT_TIMEOUT_MS 3000
 
 /* What a number of slots stands for; memory in MiB, as Flink gives it. */
 static json_t *resource_json(const struct task_manager_snapshot *manager, uint32_t slot_count)
@@ -145,29 +148,81 @@ static json_t *process_metrics_json(const struct task_manager_snapshot *manager)
     return json;
 }
 
-static json_t *build_task_manager(struct rest *rest, const struct cluster_snapshot *snapshot,
-                                  const struct http_request *request,
-                                  struct http_response *response)
+/* By its name or its incarnation; NULL after an error was answered. */
+static const struct task_manager_snapshot *
+find_task_manager(const struct cluster_snapshot *snapshot, const struct http_request *request,
+                  struct http_response *response)
 {
-    (void)rest;
     const char *wanted = request->parameters[0];
     for (size_t i = 0; i < snapshot->task_manager_count; i++) {
         const struct task_manager_snapshot *manager = &snapshot->task_managers[i];
         char id[ID_TEXT_SIZE];
         id128_format(manager->id, id);
-        if (strcmp(manager->name, wanted) != 0 && strcmp(id, wanted) != 0)
-            continue;
-        json_t *json = task_manager_json(manager);
-        (void)json_object_set_new(json, "allocatedSlots", allocated_json(snapshot, manager));
-        (void)json_object_set_new(json, "metrics", process_metrics_json(manager));
-        return json;
+        if (strcmp(manager->name, wanted) == 0 || strcmp(id, wanted) == 0)
+            return manager;
     }
     http_response_error(response, 404, "TaskManager %.200s not found", wanted);
     return NULL;
+}
+
+static json_t *build_task_manager(struct rest *rest, const struct cluster_snapshot *snapshot,
+                                  const struct http_request *request,
+                                  struct http_response *response)
+{
+    (void)rest;
+    const struct task_manager_snapshot *manager = find_task_manager(snapshot, request, response);
+    if (manager == NULL)
+        return NULL;
+    json_t *json = task_manager_json(manager);
+    (void)json_object_set_new(json, "allocatedSlots", allocated_json(snapshot, manager));
+    (void)json_object_set_new(json, "metrics", process_metrics_json(manager));
+    return json;
 }
 
 void handle_task_manager(void *context, const struct http_request *request,
                          struct http_response *response)
 {
     respond_from_snapshot(context, request, response, build_task_manager);
+}
+
+/* ---- what its print sinks wrote ---- */
+
+struct http_address {
+    const struct http_request *request;
+    struct http_response *response;
+    char *host; /* NULL: an error was answered */
+    uint16_t port;
+};
+
+static void read_address(void *context, const struct cluster_snapshot *snapshot)
+{
+    struct http_address *address = context;
+    const struct task_manager_snapshot *manager =
+        find_task_manager(snapshot, address->request, address->response);
+    if (manager == NULL)
+        return;
+    address->host = copy_text(manager->host);
+    address->port = (uint16_t)manager->http_port;
+}
+
+/* Asked of the TaskManager itself, by the address it registered with. */
+void handle_task_manager_stdout(void *context, const struct http_request *request,
+                                struct http_response *response)
+{
+    const struct rest *rest = context;
+    struct http_address address = {.request = request, .response = response};
+    if (!rest->service.read(rest->service.context, read_address, &address))
+        http_response_error(response, 503, "this JobManager is ending");
+    if (address.host == NULL)
+        return;
+    struct error err;
+    if (address.port == 0)
+        http_response_error(response, 404, "TaskManager %.200s has no HTTP port",
+                            request->parameters[0]);
+    else if (http_fetch(address.host, address.port, "/stdout", STDOUT_TIMEOUT_MS, &response->body,
+                        &err) == STATUS_OK)
+        response->content_type = "text/plain; charset=utf-8";
+    else
+        http_response_error(response, 503, "%s", err.message);
+    free(address.host);
 }

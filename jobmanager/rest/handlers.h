@@ -20,6 +20,7 @@ void handle_config(void *context, const struct http_request *, struct http_respo
 void handle_jobmanager_config(void *context, const struct http_request *, struct http_response *);
 void handle_task_managers(void *context, const struct http_request *, struct http_response *);
 void handle_task_manager(void *context, const struct http_request *, struct http_response *);
+void handle_task_manager_stdout(void *context, const struct http_request *, struct http_response *);
 void handle_health(void *context, const struct http_request *, struct http_response *);
 void handle_ready(void *context, const struct http_request *, struct http_response *);
 void handle_metrics(void *context, const struct http_request *, struct http_response *);

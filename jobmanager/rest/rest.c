@@ -13,6 +13,8 @@ static const struct http_route routes[] = {
     {"GET", "/jobmanager/config", handle_jobmanager_config, "the configuration, secrets hidden"},
     {"GET", "/taskmanagers", handle_task_managers, "all registered TaskManagers"},
     {"GET", "/taskmanagers/:taskmanagerid", handle_task_manager, "one TaskManager"},
+    {"GET", "/taskmanagers/:taskmanagerid/stdout", handle_task_manager_stdout,
+     "the last 1,000 lines of its print sinks, as text"},
     {"GET", "/jobs", handle_jobs, "ids and states"},
     {"POST", "/jobs", handle_job_submit, "submit a job's text (own extension)"},
     {"GET", "/jobs/overview", handle_jobs_overview, "all jobs in short"},

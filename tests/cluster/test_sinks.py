@@ -197,6 +197,13 @@ nodes:
             manager = cluster.task_managers[0]
             self.assertEqual(len(manager.out_path.read_text().splitlines()), 2)
             self.assertNotIn("word", manager.log())
+            # And at the JobManager, for whoever does not see it: the last 1,000 lines.
+            where = f"/taskmanagers/{cluster.get('/taskmanagers')['taskmanagers'][0]['id']}/stdout"
+            self.assertEqual(cluster.get(where), manager.out_path.read_text())
+            (cluster.directory / "in.txt").write_text("".join(f"{i}\n" for i in range(5000)))
+            cluster.wait_state(cluster.submit(path), "FINISHED")
+            self.assertEqual(cluster.get(where).splitlines(), manager.out_path.read_text().splitlines()[-1000:])
+            self.assertEqual(cluster.rest("/taskmanagers/nobody/stdout")[0], 404)
 
     def test_dead_letters_and_skip_counters(self):
         with Cluster(taskmanagers=1) as cluster:
