@@ -7,7 +7,7 @@
     tools/kafka/broker.py stop build/kafka
 
 The broker is Apache Kafka itself, fetched once from Maven Central by Maven (Java 17, packages
-default-jre-headless and maven), run without ZooKeeper (KRaft) and bound to 127.0.0.1. A directory
+openjdk-17-jre-headless and maven), run without ZooKeeper (KRaft) and bound to 127.0.0.1. A directory
 that was started before keeps its topics, addresses and version. --secure adds a second address that
 speaks SASL_SSL with SCRAM-SHA-512 and a certificate of a private authority made in DIR/tls.
 
@@ -61,7 +61,7 @@ def run(command, **options):
 
 def jars(version=DEFAULT_VERSION):
     """The directory with Kafka's jars, fetched on first use. Several processes may ask at once."""
-    for program, package in (("java", "default-jre-headless"), ("mvn", "maven")):
+    for program, package in (("java", "openjdk-17-jre-headless"), ("mvn", "maven")):
         if shutil.which(program) is None:
             raise BrokerError(f"{program} is missing: install the package {package} (make deps does)")
     cache = pathlib.Path(os.environ.get("MILLSTREAM_KAFKA_CACHE", ROOT / "build/kafka-jars"))
