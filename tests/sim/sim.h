@@ -221,6 +221,10 @@ void sim_task_on_sent(struct sim *sim, struct sim_event *event);
 void sim_task_fail_one(struct sim *sim, uint32_t index);
 void sim_tasks_done(struct sim_task_manager *task_manager);
 struct job_graph *sim_graph(const struct sim *sim);
+/* What a record at that position of "split-<n>" adds, and to which key: the same functions make the
+ * input and the expectation. */
+uint32_t sim_key_at(const char *split, uint32_t position);
+int64_t sim_amount_at(const char *split, uint32_t position);
 void sim_expect(struct sim *sim);
 
 #endif
