@@ -151,8 +151,8 @@ enum status kafka_topics_matching(struct kafka_client *client, const char *patte
 
 /* ---- making topics ---- */
 
-static enum status created(const rd_kafka_event_t *event, const char *what,
-                           struct kafka_client *client, struct error *err)
+static enum status created(rd_kafka_event_t *event, const char *what, struct kafka_client *client,
+                           struct error *err)
 {
     if (event == NULL)
         return kafka_client_failed(client, RD_KAFKA_RESP_ERR__TIMED_OUT, what, err);
