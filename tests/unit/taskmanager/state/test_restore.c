@@ -2,6 +2,7 @@
 #include "common/base/allocate.h"
 #include "common/data/schema.h"
 #include "taskmanager/state/backend.h"
+#include "tests/kit/state_kit.h"
 
 #include <check.h>
 #include <signal.h>
@@ -9,202 +10,6 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <unistd.h>
-
-#define BATCH 500
-
-static char root[64];
-static struct file_store *store;
-static struct file_store faulty; /* fails every upload */
-static struct file_store_ops faulty_ops;
-static struct manual_clock manual;
-static struct error err;
-static uint64_t next_attempt = 1;
-static struct state_block_cache *cache;
-
-static void must(enum status status)
-{
-    if (status != STATUS_OK)
-        ck_abort_msg("%s", err.message);
-}
-
-static void expect_message(const char *part)
-{
-    if (strstr(err.message, part) == NULL)
-        ck_abort_msg("\"%s\" does not say \"%s\"", err.message, part);
-}
-
-static void setup(void)
-{
-    (void)snprintf(root, sizeof(root), "/tmp/state-XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(root));
-    SCOPED_TEXT char *storage = format_text("%s/storage", root);
-    must(file_store_local_create(storage, &store, &err));
-    manual_clock_init(&manual, 1000000);
-    cache = state_block_cache_create(4 << 20);
-}
-
-static void teardown(void)
-{
-    state_block_cache_destroy(cache);
-    store->ops->destroy(store);
-    struct file_store *whole;
-    must(file_store_local_create("/tmp", &whole, &err));
-    must(whole->ops->remove_tree(whole, root + strlen("/tmp/"), &err));
-    whole->ops->destroy(whole);
-}
-
-static struct state_backend *make_backend_with(enum state_backend_kind kind,
-                                               struct key_group_range groups,
-                                               struct file_store *storage)
-{
-    const uint64_t attempt = next_attempt++;
-    SCOPED_TEXT char *directory = format_text("%s/%llu", root, (unsigned long long)attempt);
-    const struct state_backend_config config = {
-        .kind = kind,
-        .directory = directory,
-        .key_groups = groups,
-        .max_parallelism = 128,
-        .attempt = {attempt},
-        .cache_bytes = 16 << 20,
-        .queue_bytes = 4 << 20,
-        .block_cache = cache,
-        .clock = &manual.clock,
-        .store = storage,
-        .store_prefix = "job",
-    };
-    struct state_backend *backend = NULL;
-    must(state_backend_create(&config, &backend, &err));
-    return backend;
-}
-
-static struct state_backend *make_backend(enum state_backend_kind kind)
-{
-    return make_backend_with(kind, (struct key_group_range){0, 127}, store);
-}
-
-static const struct type bigint_key = {.kind = TYPE_BIGINT};
-
-static struct keyed_state *open_operator(struct state_backend *backend)
-{
-    struct keyed_state *keyed = NULL;
-    must(state_backend_operator(backend, "op", &keyed, &err));
-    return keyed;
-}
-
-static enum status open_fields(struct state_backend *backend, const struct schema_column *columns,
-                               uint32_t count, bool has_subkey, int64_t ttl_ms,
-                               struct state **ret_state)
-{
-    SCOPED(schema_unref) struct schema *schema = schema_create(columns, count, -1);
-    const struct state_descriptor descriptor = {
-        .name = "values",
-        .kind = has_subkey ? STATE_MAP : STATE_VALUE,
-        .key_types = &bigint_key,
-        .key_count = 1,
-        .subkey_types = has_subkey ? &bigint_key : NULL,
-        .subkey_count = has_subkey ? 1 : 0,
-        .value = schema,
-        .ttl_ms = ttl_ms,
-    };
-    struct keyed_state *keyed = open_operator(backend);
-    return keyed->ops->register_state(keyed, &descriptor, ret_state, &err);
-}
-
-static struct state *open_count(struct state_backend *backend, bool has_subkey, int64_t ttl_ms)
-{
-    struct schema_column column = {.name = "count", .type = type_of_kind(TYPE_BIGINT)};
-    column.type.nullable = false;
-    struct state *state = NULL;
-    must(open_fields(backend, &column, 1, has_subkey, ttl_ms, &state));
-    return state;
-}
-
-struct numbers {
-    struct key_batch batch;
-    int64_t values[BATCH + 2];
-    const char *bytes[BATCH];
-    uint32_t sizes[BATCH];
-    uint64_t hashes[BATCH];
-};
-
-static const struct key_batch *number_keys(struct numbers *numbers, int64_t first, uint32_t count,
-                                           int64_t step)
-{
-    numbers->batch = (struct key_batch){.count = count,
-                                        .bytes = numbers->bytes,
-                                        .sizes = numbers->sizes,
-                                        .hashes = numbers->hashes};
-    for (uint32_t i = 0; i < count; i++) {
-        numbers->values[i] = first + (int64_t)i * step;
-        numbers->bytes[i] = (const char *)&numbers->values[i];
-        numbers->sizes[i] = 8;
-        numbers->hashes[i] = key_hash(numbers->bytes[i], 8);
-    }
-    return &numbers->batch;
-}
-
-static bool again(enum step step)
-{
-    if (step == STEP_FAILED)
-        ck_abort_msg("%s", err.message);
-    if (step == STEP_WAIT)
-        (void)usleep(1000);
-    return step != STEP_DONE;
-}
-
-/* Adds `delta` to the counts of those keys; returns how many were fresh. */
-static uint32_t add(struct state *state, const struct key_batch *keys,
-                    const struct key_batch *subkeys, int64_t delta)
-{
-    void *slots[BATCH];
-    uint8_t fresh[BATCH];
-    uint32_t fresh_count = 0;
-    for (uint32_t first = 0; first < keys->count;) {
-        uint32_t count = 0;
-        if (again(state_update(state, keys, subkeys, first, &count, slots, fresh, &err)))
-            continue;
-        for (uint32_t i = 0; i < count; i++) {
-            *(int64_t *)slot_field(&state->layout, slots[i], 0) += delta;
-            fresh_count += fresh[i];
-        }
-        first += count;
-    }
-    return fresh_count;
-}
-
-/* The count of one key, -1 if it is absent. */
-static int64_t get(struct state *state, int64_t key)
-{
-    struct numbers numbers;
-    void *slot = NULL;
-    uint32_t count = 0;
-    number_keys(&numbers, key, 1, 1);
-    while (again(state_read(state, &numbers.batch, NULL, 0, &count, &slot, &err)))
-        ;
-    return slot == NULL ? -1 : *(int64_t *)slot_field(&state->layout, slot, 0);
-}
-
-static void wait_snapshot(struct state_backend *backend, struct state_snapshot *snapshot)
-{
-    while (!state_backend_poll_snapshot(backend, snapshot))
-        (void)usleep(1000);
-}
-
-static void take_snapshot(struct state_backend *backend, uint64_t id, uint64_t base,
-                          struct state_snapshot *snapshot)
-{
-    must(state_backend_begin_snapshot(backend, (struct checkpoint_id){id},
-                                      (struct checkpoint_id){base}, &err));
-    wait_snapshot(backend, snapshot);
-    err = snapshot->err;
-    must(snapshot->status);
-}
-
-static void free_snapshot(struct state_snapshot *snapshot)
-{
-    struct task_state state = {.keyed = snapshot->handle};
-    task_state_done(&state);
-}
 
 static const enum state_backend_kind kinds[2] = {STATE_BACKEND_ROCKSDB, STATE_BACKEND_MEMORY};
 
@@ -215,29 +20,29 @@ START_TEST(expired_entries_are_never_seen)
     struct state_backend *backend = make_backend(kinds[_i]);
     struct state *state = open_count(backend, false, 1000);
     struct numbers numbers;
-    ck_assert_uint_eq(add(state, number_keys(&numbers, 0, 10, 1), NULL, 5), 10);
-    manual.us += 600 * 1000;
-    ck_assert_uint_eq(add(state, number_keys(&numbers, 0, 5, 1), NULL, 1), 0);
-    manual.us += 600 * 1000; /* 5..9 have expired */
-    ck_assert_int_eq(get(state, 4), 6);
-    ck_assert_int_eq(get(state, 5), -1);
+    ck_assert_uint_eq(add_to_counts(state, number_keys(&numbers, 0, 10, 1), NULL, 5), 10);
+    kit.manual.us += 600 * 1000;
+    ck_assert_uint_eq(add_to_counts(state, number_keys(&numbers, 0, 5, 1), NULL, 1), 0);
+    kit.manual.us += 600 * 1000; /* 5..9 have expired */
+    ck_assert_int_eq(get_count(state, 4), 6);
+    ck_assert_int_eq(get_count(state, 5), -1);
     struct state_snapshot snapshot;
     take_snapshot(backend, 1, 0, &snapshot);
-    ck_assert_uint_eq(add(state, number_keys(&numbers, 5, 1, 1), NULL, 2), 1);
-    ck_assert_int_eq(get(state, 5), 2);
+    ck_assert_uint_eq(add_to_counts(state, number_keys(&numbers, 5, 1, 1), NULL, 2), 1);
+    ck_assert_int_eq(get_count(state, 5), 2);
     state_backend_destroy(backend);
 
     backend = make_backend(kinds[_i]);
-    must(state_backend_restore(backend, &snapshot.handle, (struct checkpoint_id){1}, &err));
+    must(state_backend_restore(backend, &snapshot.handle, (struct checkpoint_id){1}, &kit.err));
     state = open_count(backend, false, 1000);
-    ck_assert_int_eq(get(state, 4), 6);
-    ck_assert_int_eq(get(state, 5), -1);
-    manual.us += 500 * 1000;
-    ck_assert_int_eq(get(state, 4), -1);
-    ck_assert_int_eq(state->ops->scan_start(state, &err), STEP_DONE);
+    ck_assert_int_eq(get_count(state, 4), 6);
+    ck_assert_int_eq(get_count(state, 5), -1);
+    kit.manual.us += 500 * 1000;
+    ck_assert_int_eq(get_count(state, 4), -1);
+    ck_assert_int_eq(state->ops->scan_start(state, &kit.err), STEP_DONE);
     struct state_entry entries[20];
     uint32_t count = 7;
-    ck_assert_int_eq(state->ops->scan_next(state, entries, 20, &count, &err), STEP_DONE);
+    ck_assert_int_eq(state->ops->scan_next(state, entries, 20, &count, &kit.err), STEP_DONE);
     ck_assert_uint_eq(count, 0);
     free_snapshot(&snapshot);
     state_backend_destroy(backend);
@@ -261,7 +66,7 @@ static void set(struct keyed_state *keyed, enum timer_kind kind, int64_t time_ms
                 const int64_t *key)
 {
     const struct timer timer = make_timer(kind, time_ms, key);
-    ck_assert_int_eq(keyed->ops->set_timer(keyed, &timer, &err), STEP_DONE);
+    ck_assert_int_eq(keyed->ops->set_timer(keyed, &timer, &kit.err), STEP_DONE);
 }
 
 static void expect_timer(struct keyed_state *keyed, enum timer_kind kind, int64_t now_ms,
@@ -269,7 +74,7 @@ static void expect_timer(struct keyed_state *keyed, enum timer_kind kind, int64_
 {
     struct timer timer;
     bool found = false;
-    ck_assert_int_eq(state_timers_pop(keyed, kind, now_ms, &found, &timer, &err), STEP_DONE);
+    ck_assert_int_eq(state_timers_pop(keyed, kind, now_ms, &found, &timer, &kit.err), STEP_DONE);
     ck_assert_int_eq(found, time_ms != INT64_MAX);
     if (!found)
         return;
@@ -294,8 +99,8 @@ START_TEST(timers_are_kept_ordered_and_once)
     set(keyed, TIMER_EVENT_TIME, 250, &numbers[2]);
     set(keyed, TIMER_PROCESSING_TIME, 100, &numbers[2]);
     const struct timer gone = make_timer(TIMER_EVENT_TIME, 250, &numbers[2]);
-    ck_assert_int_eq(keyed->ops->delete_timer(keyed, &gone, &err), STEP_DONE);
-    ck_assert_int_eq(keyed->ops->delete_timer(keyed, &gone, &err), STEP_DONE);
+    ck_assert_int_eq(keyed->ops->delete_timer(keyed, &gone, &kit.err), STEP_DONE);
+    ck_assert_int_eq(keyed->ops->delete_timer(keyed, &gone, &kit.err), STEP_DONE);
     struct state_snapshot snapshots[2];
     take_snapshot(backend, 1, 0, &snapshots[0]);
     ck_assert_int_eq(state_timers_next_ms(keyed, TIMER_EVENT_TIME), -5);
@@ -309,7 +114,8 @@ START_TEST(timers_are_kept_ordered_and_once)
     state_backend_destroy(backend);
     for (int i = 0; i < 2; i++) {
         backend = make_backend(kinds[_i]);
-        must(state_backend_restore(backend, &snapshots[i].handle, (struct checkpoint_id){1}, &err));
+        must(state_backend_restore(backend, &snapshots[i].handle, (struct checkpoint_id){1},
+                                   &kit.err));
         keyed = open_operator(backend);
         if (i == 0)
             expect_timer(keyed, TIMER_EVENT_TIME, 1000, -5, 2);
@@ -332,12 +138,13 @@ static void check_map(struct state *state, int64_t key, uint32_t expected, int64
     int64_t sum = 0;
     int64_t last = INT64_MIN;
     const char *bytes = (const char *)&key;
-    ck_assert_int_eq(state->ops->scan_key(state, bytes, 8, key_hash(bytes, 8), &err), STEP_DONE);
+    ck_assert_int_eq(state->ops->scan_key(state, bytes, 8, key_hash(bytes, 8), &kit.err),
+                     STEP_DONE);
     for (;;) {
         struct state_entry entries[64];
         uint32_t count = 0;
-        if (state->ops->scan_next(state, entries, 64, &count, &err) != STEP_DONE)
-            ck_abort_msg("%s", err.message);
+        if (state->ops->scan_next(state, entries, 64, &count, &kit.err) != STEP_DONE)
+            ck_abort_msg("%s", kit.err.message);
         if (count == 0)
             break;
         for (uint32_t i = 0; i < count; i++) {
@@ -363,28 +170,30 @@ START_TEST(maps_are_scanned_by_key)
     struct numbers subkeys;
     /* One key with many entries makes its segment wide; others have a few. */
     for (int64_t i = 0; i < 20; i++)
-        (void)add(state, number_keys(&keys, 1, BATCH, 0),
-                  number_keys(&subkeys, i * BATCH, BATCH, 1), 1);
+        (void)add_to_counts(state, number_keys(&keys, 1, NUMBERS_MAX, 0),
+                            number_keys(&subkeys, i * NUMBERS_MAX, NUMBERS_MAX, 1), 1);
     for (int64_t i = -2; i < 3; i++)
-        (void)add(state, number_keys(&keys, 0, BATCH, 1), number_keys(&subkeys, i, BATCH, 0), 2);
-    check_map(state, 1, 20 * BATCH + 2, 20 * BATCH + 10);
+        (void)add_to_counts(state, number_keys(&keys, 0, NUMBERS_MAX, 1),
+                            number_keys(&subkeys, i, NUMBERS_MAX, 0), 2);
+    check_map(state, 1, 20 * NUMBERS_MAX + 2, 20 * NUMBERS_MAX + 10);
     check_map(state, 7, 5, 10);
     check_map(state, 5000, 0, 0);
     struct state_snapshot snapshot;
     take_snapshot(backend, 1, 0, &snapshot);
-    (void)add(state, number_keys(&keys, 7, 1, 0), number_keys(&subkeys, 1000, 1, 0), 2);
+    (void)add_to_counts(state, number_keys(&keys, 7, 1, 0), number_keys(&subkeys, 1000, 1, 0), 2);
     uint32_t count = 0;
     number_keys(&keys, 7, 2, 0);
     number_keys(&subkeys, -1, 2, 1);
-    ck_assert_int_eq(state_remove(state, &keys.batch, &subkeys.batch, 0, &count, &err), STEP_DONE);
+    ck_assert_int_eq(state_remove(state, &keys.batch, &subkeys.batch, 0, &count, &kit.err),
+                     STEP_DONE);
     check_map(state, 7, 4, 8);
     state_backend_destroy(backend);
     backend = make_backend(kinds[_i]);
-    must(state_backend_restore(backend, &snapshot.handle, (struct checkpoint_id){1}, &err));
+    must(state_backend_restore(backend, &snapshot.handle, (struct checkpoint_id){1}, &kit.err));
     state = open_count(backend, true, 0);
-    (void)add(state, number_keys(&keys, 7, 1, 0), number_keys(&subkeys, 1000, 1, 0), 2);
+    (void)add_to_counts(state, number_keys(&keys, 7, 1, 0), number_keys(&subkeys, 1000, 1, 0), 2);
     check_map(state, 7, 6, 12);
-    check_map(state, 1, 20 * BATCH + 2, 20 * BATCH + 10);
+    check_map(state, 1, 20 * NUMBERS_MAX + 2, 20 * NUMBERS_MAX + 10);
     free_snapshot(&snapshot);
     state_backend_destroy(backend);
 }
@@ -397,7 +206,8 @@ static enum status reopen(enum state_backend_kind kind, const struct state_snaps
                           struct state_backend **ret_backend, struct state **ret_state)
 {
     *ret_backend = make_backend(kind);
-    must(state_backend_restore(*ret_backend, &snapshot->handle, (struct checkpoint_id){1}, &err));
+    must(state_backend_restore(*ret_backend, &snapshot->handle, (struct checkpoint_id){1},
+                               &kit.err));
     return open_fields(*ret_backend, columns, count, false, 0, ret_state);
 }
 
@@ -416,7 +226,7 @@ START_TEST(schemas_may_grow_and_widen)
     uint8_t fresh;
     uint32_t count = 0;
     number_keys(&numbers, 77, 1, 0);
-    ck_assert_int_eq(state_update(state, &numbers.batch, NULL, 0, &count, &slot, &fresh, &err),
+    ck_assert_int_eq(state_update(state, &numbers.batch, NULL, 0, &count, &slot, &fresh, &kit.err),
                      STEP_DONE);
     *(int32_t *)slot_field(&state->layout, slot, 0) = -12;
     *(float *)slot_field(&state->layout, slot, 1) = 1.5F;
@@ -431,7 +241,8 @@ START_TEST(schemas_may_grow_and_widen)
         {.name = "a2", .type = type_of_kind(TYPE_BIGINT), .field_id = 1},
     };
     must(reopen(kinds[_i], &snapshot, changed, 3, &backend, &state));
-    ck_assert_int_eq(state_read(state, &numbers.batch, NULL, 0, &count, &slot, &err), STEP_DONE);
+    ck_assert_int_eq(state_read(state, &numbers.batch, NULL, 0, &count, &slot, &kit.err),
+                     STEP_DONE);
     ck_assert_ptr_nonnull(slot);
     ck_assert(*(double *)slot_field(&state->layout, slot, 0) == 1.5);
     ck_assert(slot_is_null(slot, 1));
@@ -459,7 +270,7 @@ START_TEST(what_cannot_be_restored_is_named)
     struct state_backend *backend = make_backend(kinds[_i]);
     struct state *state = open_count(backend, false, 0);
     struct numbers numbers;
-    (void)add(state, number_keys(&numbers, 0, BATCH, 1), NULL, 1);
+    (void)add_to_counts(state, number_keys(&numbers, 0, NUMBERS_MAX, 1), NULL, 1);
     struct state_snapshot snapshot;
     take_snapshot(backend, 3, 0, &snapshot);
     state_backend_destroy(backend);
@@ -467,11 +278,11 @@ START_TEST(what_cannot_be_restored_is_named)
     const struct checkpoint_id id = {3};
 
     backend = make_backend(kinds[1 - _i]);
-    ck_assert_int_eq(state_backend_restore(backend, handle, id, &err), STATUS_UNSUPPORTED);
+    ck_assert_int_eq(state_backend_restore(backend, handle, id, &kit.err), STATUS_UNSUPPORTED);
     expect_message("state.backend.type");
     state_backend_destroy(backend);
-    backend = make_backend_with(kinds[_i], (struct key_group_range){0, 63}, store);
-    ck_assert_int_eq(state_backend_restore(backend, handle, id, &err), STATUS_UNSUPPORTED);
+    backend = make_backend_with(kinds[_i], (struct key_group_range){0, 63}, kit.store);
+    ck_assert_int_eq(state_backend_restore(backend, handle, id, &kit.err), STATUS_UNSUPPORTED);
     expect_message("rescaling is not supported yet");
     state_backend_destroy(backend);
 
@@ -479,31 +290,31 @@ START_TEST(what_cannot_be_restored_is_named)
         SCOPED_TEXT char *path = format_text("job/%s", handle->files[i].path);
         struct text SCOPED_TEXT_BUFFER content;
         text_init(&content, 10 << 20);
-        must(store->ops->get(store, path, &content, &err));
+        must(kit.store->ops->get(kit.store, path, &content, &kit.err));
         content.bytes[content.size / 2] ^= 1;
-        must(store->ops->put(store, path, content.bytes, content.size, false, &err));
+        must(kit.store->ops->put(kit.store, path, content.bytes, content.size, false, &kit.err));
         backend = make_backend(kinds[_i]);
-        ck_assert_int_eq(state_backend_restore(backend, handle, id, &err), STATUS_CORRUPT);
+        ck_assert_int_eq(state_backend_restore(backend, handle, id, &kit.err), STATUS_CORRUPT);
         expect_message(handle->files[i].path);
         state_backend_destroy(backend);
-        must(store->ops->remove(store, path, &err));
+        must(kit.store->ops->remove(kit.store, path, &kit.err));
         backend = make_backend(kinds[_i]);
-        ck_assert_int_eq(state_backend_restore(backend, handle, id, &err), STATUS_NOT_FOUND);
+        ck_assert_int_eq(state_backend_restore(backend, handle, id, &kit.err), STATUS_NOT_FOUND);
         expect_message(handle->files[i].path);
         state_backend_destroy(backend);
         content.bytes[content.size / 2] ^= 1;
-        must(store->ops->put(store, path, content.bytes, content.size, false, &err));
+        must(kit.store->ops->put(kit.store, path, content.bytes, content.size, false, &kit.err));
     }
     for (size_t i = 0; i < handle->meta_size; i++) {
         handle->meta[i] ^= 1;
         backend = make_backend(kinds[1]);
-        ck_assert_int_ne(state_backend_restore(backend, handle, id, &err), STATUS_OK);
+        ck_assert_int_ne(state_backend_restore(backend, handle, id, &kit.err), STATUS_OK);
         state_backend_destroy(backend);
         handle->meta[i] ^= 1;
     }
     backend = make_backend(kinds[_i]);
-    must(state_backend_restore(backend, handle, id, &err));
-    ck_assert_int_eq(get(open_count(backend, false, 0), BATCH - 1), 1);
+    must(state_backend_restore(backend, handle, id, &kit.err));
+    ck_assert_int_eq(get_count(open_count(backend, false, 0), NUMBERS_MAX - 1), 1);
     state_backend_destroy(backend);
     free_snapshot(&snapshot);
 }
@@ -518,12 +329,12 @@ START_TEST(increments_upload_what_changed)
     struct numbers numbers;
     const int64_t batches = 400;
     for (int64_t i = 0; i < batches; i++)
-        (void)add(state, number_keys(&numbers, i * BATCH, BATCH, 1), NULL, i);
+        (void)add_to_counts(state, number_keys(&numbers, i * NUMBERS_MAX, NUMBERS_MAX, 1), NULL, i);
     struct state_snapshot first;
     take_snapshot(backend, 1, 0, &first);
     ck_assert_uint_eq(first.uploaded_bytes, first.handle.byte_count);
     for (int64_t i = 0; i < batches / 100; i++)
-        (void)add(state, number_keys(&numbers, i * BATCH, BATCH, 1), NULL, 1);
+        (void)add_to_counts(state, number_keys(&numbers, i * NUMBERS_MAX, NUMBERS_MAX, 1), NULL, 1);
     struct state_snapshot second;
     take_snapshot(backend, 2, 1, &second);
     ck_assert_uint_lt(second.uploaded_bytes * 20, first.uploaded_bytes);
@@ -535,10 +346,10 @@ START_TEST(increments_upload_what_changed)
     state_backend_destroy(backend);
 
     backend = make_backend(STATE_BACKEND_ROCKSDB);
-    must(state_backend_restore(backend, &third.handle, (struct checkpoint_id){3}, &err));
+    must(state_backend_restore(backend, &third.handle, (struct checkpoint_id){3}, &kit.err));
     state = open_count(backend, false, 0);
-    ck_assert_int_eq(get(state, 0), 1);
-    ck_assert_int_eq(get(state, 399 * BATCH), 399);
+    ck_assert_int_eq(get_count(state, 0), 1);
+    ck_assert_int_eq(get_count(state, 399 * NUMBERS_MAX), 399);
     /* The restored files are the base of the next increment of the new attempt. */
     struct state_snapshot fourth;
     take_snapshot(backend, 4, 3, &fourth);
@@ -552,6 +363,9 @@ START_TEST(increments_upload_what_changed)
 END_TEST
 
 /* ---- failures ---- */
+
+static struct file_store faulty; /* fails every upload */
+static struct file_store_ops faulty_ops;
 
 static enum status fail_upload(struct file_store *unused, const char *local_path, const char *path,
                                uint32_t *ret_crc32c, uint64_t *ret_size, struct error *error)
@@ -574,19 +388,19 @@ START_TEST(full_checkpoint_storage_fails_only_the_snapshot)
         make_backend_with(kinds[_i], (struct key_group_range){0, 127}, &faulty);
     struct state *state = open_count(backend, false, 0);
     struct numbers numbers;
-    (void)add(state, number_keys(&numbers, 0, BATCH, 1), NULL, 1);
+    (void)add_to_counts(state, number_keys(&numbers, 0, NUMBERS_MAX, 1), NULL, 1);
     must(state_backend_begin_snapshot(backend, (struct checkpoint_id){1}, (struct checkpoint_id){0},
-                                      &err));
+                                      &kit.err));
     struct state_snapshot snapshot;
     wait_snapshot(backend, &snapshot);
     ck_assert_int_eq(snapshot.status, STATUS_IO);
-    err = snapshot.err;
+    kit.err = snapshot.err;
     expect_message("checkpoint 1");
     expect_message("No space left on device");
-    faulty_ops = *store->ops;
+    faulty_ops = *kit.store->ops;
     faulty_ops.upload = fail_upload;
-    (void)add(state, number_keys(&numbers, 0, BATCH, 1), NULL, 1);
-    ck_assert_int_eq(get(state, 3), 2);
+    (void)add_to_counts(state, number_keys(&numbers, 0, NUMBERS_MAX, 1), NULL, 1);
+    ck_assert_int_eq(get_count(state, 3), 2);
     state_backend_destroy(backend);
 }
 END_TEST
@@ -597,24 +411,24 @@ START_TEST(a_full_local_disk_fails_the_backend)
     struct state *state = open_count(backend, false, 0);
     struct numbers numbers;
     for (int64_t i = 0; i < 40; i++)
-        (void)add(state, number_keys(&numbers, i * BATCH, BATCH, 1), NULL, 1);
+        (void)add_to_counts(state, number_keys(&numbers, i * NUMBERS_MAX, NUMBERS_MAX, 1), NULL, 1);
     (void)signal(SIGXFSZ, SIG_IGN);
     const struct rlimit limit = {.rlim_cur = 20000, .rlim_max = RLIM_INFINITY};
     ck_assert_int_eq(setrlimit(RLIMIT_FSIZE, &limit), 0);
     must(state_backend_begin_snapshot(backend, (struct checkpoint_id){1}, (struct checkpoint_id){0},
-                                      &err));
+                                      &kit.err));
     struct state_snapshot snapshot;
     wait_snapshot(backend, &snapshot);
     ck_assert_int_ne(snapshot.status, STATUS_OK);
-    void *slots[BATCH];
-    uint8_t fresh[BATCH];
+    void *slots[NUMBERS_MAX];
+    uint8_t fresh[NUMBERS_MAX];
     uint32_t count;
     enum step step;
     do {
-        step = state_update(state, &numbers.batch, NULL, 0, &count, slots, fresh, &err);
+        step = state_update(state, &numbers.batch, NULL, 0, &count, slots, fresh, &kit.err);
     } while (step == STEP_DONE);
     ck_assert_int_eq(step, STEP_FAILED);
-    ck_assert_int_ne(err.message[0], '\0');
+    ck_assert_int_ne(kit.err.message[0], '\0');
     state_backend_destroy(backend);
 }
 END_TEST
@@ -624,13 +438,13 @@ START_TEST(memory_has_a_limit)
     struct state_backend *backend = make_backend(STATE_BACKEND_MEMORY);
     struct state *state = open_count(backend, false, 0);
     struct numbers numbers;
-    void *slots[BATCH];
-    uint8_t fresh[BATCH];
+    void *slots[NUMBERS_MAX];
+    uint8_t fresh[NUMBERS_MAX];
     uint32_t count;
     enum step step = STEP_DONE;
     for (int64_t i = 0; i < 2000 && step == STEP_DONE; i++) {
-        number_keys(&numbers, i * BATCH, BATCH, 1);
-        step = state_update(state, &numbers.batch, NULL, 0, &count, slots, fresh, &err);
+        number_keys(&numbers, i * NUMBERS_MAX, NUMBERS_MAX, 1);
+        step = state_update(state, &numbers.batch, NULL, 0, &count, slots, fresh, &kit.err);
     }
     ck_assert_int_eq(step, STEP_FAILED);
     expect_message("state.backend.type: rocksdb");
@@ -643,7 +457,7 @@ int main(void)
     Suite *suite = suite_create("state_restore");
     TCase *tests = tcase_create("restore");
     tcase_set_timeout(tests, 60);
-    tcase_add_checked_fixture(tests, setup, teardown);
+    tcase_add_checked_fixture(tests, state_kit_init, state_kit_done);
     tcase_add_loop_test(tests, expired_entries_are_never_seen, 0, 2);
     tcase_add_loop_test(tests, timers_are_kept_ordered_and_once, 0, 2);
     tcase_add_loop_test(tests, maps_are_scanned_by_key, 0, 2);
