@@ -1,5 +1,5 @@
 /* The file source: splits, blocks, positions, restores, errors; line_scan's kernels. */
-#include "tests/kit/connector_kit.h"
+#include "tests/kit/file_reading.h"
 
 #include "common/base/allocate.h"
 #include "common/base/cpu.h"
@@ -31,92 +31,12 @@ static char *path_of(const char *name)
     return format_text("%s/%s", directory, name);
 }
 
-static const struct source_connector *source(void)
-{
-    return source_connector_find(connector_registry_builtin(), "file");
-}
-
 static struct connector_kit *make_kit(const char *path, const char *split_size,
                                       enum kit_blocking blocking)
 {
     return connector_kit_create(kit_schema("line STRING"), blocking, "connector", "file",
                                 "connector.path", path, "connector.split_size", split_size,
                                 "format", "raw", NULL);
-}
-
-static enum status discover(struct connector_kit *kit, struct split_list *list, bool *is_last,
-                            struct error *err)
-{
-    void *enumerator = allocate(source()->enumerator.instance_size);
-    enum status status = source()->enumerator.open(enumerator, &kit->spec, err);
-    if (status == STATUS_OK)
-        status = source()->enumerator.discover(enumerator, list, is_last, err);
-    source()->enumerator.close(enumerator);
-    free(enumerator);
-    return status;
-}
-
-static void *open_reader(struct connector_kit *kit, const struct split_list *splits)
-{
-    struct error err;
-    void *reader = allocate(source()->reader.instance_size);
-    const struct format *format =
-        format_find(connector_registry_builtin(), operator_setting(&kit->spec, "format"));
-    ck_assert_msg(source()->reader.open(reader, &kit->env, format, &err) == STATUS_OK, "%s",
-                  err.message);
-    ck_assert_int_eq(source()->reader.add_splits(reader, splits, &err), STATUS_OK);
-    return reader;
-}
-
-static void close_reader(void *reader)
-{
-    source()->reader.close(reader);
-    free(reader);
-}
-
-static void append_rows(const struct batch *batch, struct text *out)
-{
-    for (uint32_t i = 0; i < batch_selected(batch); i++) {
-        column_format_value(batch->columns[0], batch_row(batch, i), out);
-        text_append_char(out, '\n');
-    }
-}
-
-/* Polls once; appends rows. */
-static enum poll poll_once(struct connector_kit *kit, void *reader, struct text *out,
-                           struct error *err)
-{
-    struct batch *batch = NULL;
-    const enum poll poll = source()->reader.poll(reader, &kit->emitter, &batch, err);
-    if (poll == POLL_BATCH) {
-        append_rows(batch, out);
-        batch_unref(batch);
-    } else if (poll == POLL_IDLE) {
-        connector_kit_wait(kit);
-    }
-    return poll;
-}
-
-/* Reads all; with restore_each a fresh reader goes on from a snapshot after every batch. */
-static void read_all(struct connector_kit *kit, const struct split_list *splits, bool restore_each,
-                     struct text *out)
-{
-    struct error err;
-    void *reader = open_reader(kit, splits);
-    for (;;) {
-        const enum poll poll = poll_once(kit, reader, out, &err);
-        ck_assert_msg(poll != POLL_FAILED, "%s", err.message);
-        if (poll == POLL_NEED_SPLITS)
-            break;
-        if (restore_each && poll == POLL_BATCH) {
-            struct split_list saved = {0};
-            ck_assert_int_eq(source()->reader.snapshot(reader, &saved, &err), STATUS_OK);
-            close_reader(reader);
-            reader = open_reader(kit, &saved);
-            split_list_done(&saved);
-        }
-    }
-    close_reader(reader);
 }
 
 static char *make_lines(unsigned count, size_t *ret_size)
@@ -147,11 +67,11 @@ static void check_reads(const char *split_size, uint32_t block, bool restore_eac
     struct connector_kit *kit = make_kit(path, split_size, blocking);
     struct split_list splits = {0};
     bool is_last = false;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
     ck_assert(is_last);
     struct text out;
     text_init(&out, 1 << 24);
-    read_all(kit, &splits, restore_each, &out);
+    file_reader_read_all(kit, &splits, restore_each, &out);
     ck_assert_uint_eq(kit->error_count, 0);
     ck_assert_uint_eq(out.size, size);
     ck_assert(memcmp(out.bytes, lines, size) == 0);
@@ -200,13 +120,13 @@ START_TEST(every_boundary_of_two_splits_gives_each_line_once)
         struct connector_kit *kit = make_kit(path, size_text, KIT_INLINE);
         struct split_list splits = {0};
         bool is_last = false;
-        ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+        ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
         struct text out;
         text_init(&out, 1000);
         /* One reader for each split: what a split gives does not depend on the others. */
         for (size_t i = 0; i < splits.count; i++) {
             const struct split_list one = {.splits = &splits.splits[i], .count = 1};
-            read_all(kit, &one, false, &out);
+            file_reader_read_all(kit, &one, false, &out);
         }
         ck_assert_uint_eq(out.size, sizeof(text));
         ck_assert(memcmp(out.bytes, text, sizeof(text) - 1) == 0);
@@ -235,10 +155,10 @@ START_TEST(directories_and_globs_give_visible_files_by_name)
         struct connector_kit *kit = make_kit(pattern, "1m", KIT_INLINE);
         struct split_list splits = {0};
         bool is_last = false;
-        ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+        ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
         struct text out;
         text_init(&out, 1000);
-        read_all(kit, &splits, false, &out);
+        file_reader_read_all(kit, &splits, false, &out);
         ck_assert_str_eq(out.bytes, expected[i]);
         text_done(&out);
         split_list_done(&splits);
@@ -257,30 +177,30 @@ START_TEST(splits_have_numbers_and_end)
     struct split_list splits = {0};
     bool is_last = false;
     struct error err;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, &err), STATUS_OK);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, &err), STATUS_OK);
     ck_assert_uint_eq(splits.count, 2);
-    void *reader = open_reader(kit, &splits);
+    void *reader = file_reader_open(kit, &splits);
     uint32_t at = 0;
     for (;;) {
         struct batch *batch = NULL;
-        const enum poll poll = source()->reader.poll(reader, &kit->emitter, &batch, &err);
+        const enum poll poll = file_source()->reader.poll(reader, &kit->emitter, &batch, &err);
         if (poll == POLL_NEED_SPLITS)
             break;
         if (poll != POLL_BATCH)
             continue;
         ck_assert_uint_eq(batch->origin.split, at);
         for (uint32_t i = 0; i < 2; i++)
-            ck_assert_int_eq(source()->reader.split_status(reader, i),
+            ck_assert_int_eq(file_source()->reader.split_status(reader, i),
                              i <= at ? SPLIT_FINISHED : SPLIT_HAS_MORE);
         at++;
         batch_unref(batch);
     }
     ck_assert_uint_eq(at, 2);
     /* What comes later is numbered on. */
-    ck_assert_int_eq(source()->reader.add_splits(reader, &splits, &err), STATUS_OK);
-    ck_assert_int_eq(source()->reader.split_status(reader, 1), SPLIT_FINISHED);
-    ck_assert_int_eq(source()->reader.split_status(reader, 2), SPLIT_HAS_MORE);
-    close_reader(reader);
+    ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_OK);
+    ck_assert_int_eq(file_source()->reader.split_status(reader, 1), SPLIT_FINISHED);
+    ck_assert_int_eq(file_source()->reader.split_status(reader, 2), SPLIT_HAS_MORE);
+    file_reader_close(reader);
     split_list_done(&splits);
     connector_kit_destroy(kit);
 }
@@ -293,15 +213,15 @@ START_TEST(a_missing_path_is_waited_for_or_refused)
     struct split_list splits = {0};
     bool is_last = false;
     struct error err;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, &err), STATUS_NOT_FOUND);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, &err), STATUS_NOT_FOUND);
     ck_assert_ptr_nonnull(strstr(err.message, path));
     kit->settings[kit->spec.setting_count++] =
         (struct setting){copy_text("connector.on_missing"), copy_text("fail")};
-    ck_assert_int_eq(discover(kit, &splits, &is_last, &err), STATUS_INVALID);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, &err), STATUS_INVALID);
     connector_kit_destroy(kit);
     SCOPED_TEXT char *pattern = path_of("*.none");
     kit = make_kit(pattern, "1m", KIT_INLINE);
-    ck_assert_int_eq(discover(kit, &splits, &is_last, &err), STATUS_NOT_FOUND);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, &err), STATUS_NOT_FOUND);
     connector_kit_destroy(kit);
 }
 END_TEST
@@ -313,27 +233,29 @@ START_TEST(watching_finds_new_files_and_ignores_changes)
     struct connector_kit *kit =
         connector_kit_create(kit_schema("line STRING"), KIT_INLINE, "connector.path", directory,
                              "connector.watch", "10ms", "format", "raw", NULL);
-    ck_assert(!source()->is_bounded(&kit->spec));
-    void *enumerator = allocate(source()->enumerator.instance_size);
-    ck_assert_int_eq(source()->enumerator.open(enumerator, &kit->spec, NULL), STATUS_OK);
-    ck_assert_int_eq(source()->enumerator.interval_ms(enumerator), 10);
+    ck_assert(!file_source()->is_bounded(&kit->spec));
+    void *enumerator = allocate(file_source()->enumerator.instance_size);
+    ck_assert_int_eq(file_source()->enumerator.open(enumerator, &kit->spec, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source()->enumerator.interval_ms(enumerator), 10);
     struct split_list splits = {0};
     bool is_last = true;
-    ck_assert_int_eq(source()->enumerator.discover(enumerator, &splits, &is_last, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source()->enumerator.discover(enumerator, &splits, &is_last, NULL),
+                     STATUS_OK);
     ck_assert(!is_last);
     ck_assert_uint_eq(splits.count, 1);
     SCOPED_TEXT char *b = path_of("b");
     kit_file_write(a, "1\n2\n", 4);
     kit_file_write(b, "3\n", 2);
-    ck_assert_int_eq(source()->enumerator.discover(enumerator, &splits, &is_last, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source()->enumerator.discover(enumerator, &splits, &is_last, NULL),
+                     STATUS_OK);
     ck_assert_uint_eq(splits.count, 2);
     struct text out;
     text_init(&out, 100);
-    read_all(kit, &splits, false, &out);
+    file_reader_read_all(kit, &splits, false, &out);
     ck_assert_str_eq(out.bytes, "1\n3\n");
     text_done(&out);
     split_list_done(&splits);
-    source()->enumerator.close(enumerator);
+    file_source()->enumerator.close(enumerator);
     free(enumerator);
     connector_kit_destroy(kit);
 }
@@ -347,21 +269,21 @@ START_TEST(a_file_that_shrinks_or_vanishes_is_named_with_its_offset)
     struct connector_kit *kit = make_kit(path, "1m", KIT_INLINE);
     struct split_list splits = {0};
     bool is_last = false;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
     kit_file_write(path, "one\n", 4);
     struct text out;
     text_init(&out, 100);
     struct error err;
-    void *reader = open_reader(kit, &splits);
-    ck_assert_int_eq(poll_once(kit, reader, &out, &err), POLL_FAILED);
+    void *reader = file_reader_open(kit, &splits);
+    ck_assert_int_eq(file_reader_poll(kit, reader, &out, &err), POLL_FAILED);
     ck_assert_ptr_nonnull(
         strstr(err.message, "in.txt at byte 0: the file has shrunk from 14 to 4"));
-    close_reader(reader);
+    file_reader_close(reader);
     ck_assert_int_eq(unlink(path), 0);
-    reader = open_reader(kit, &splits);
-    ck_assert_int_eq(poll_once(kit, reader, &out, &err), POLL_FAILED);
+    reader = file_reader_open(kit, &splits);
+    ck_assert_int_eq(file_reader_poll(kit, reader, &out, &err), POLL_FAILED);
     ck_assert_ptr_nonnull(strstr(err.message, "in.txt at byte 0"));
-    close_reader(reader);
+    file_reader_close(reader);
     text_done(&out);
     split_list_done(&splits);
     connector_kit_destroy(kit);
@@ -391,10 +313,10 @@ START_TEST(bad_and_too_large_records_go_to_on_error_with_their_byte)
         kit->no_room_count = 1;
         struct split_list splits = {0};
         bool is_last = false;
-        ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+        ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
         struct text out;
         text_init(&out, 1000);
-        read_all(kit, &splits, true, &out);
+        file_reader_read_all(kit, &splits, true, &out);
         ck_assert_uint_eq(out.size, 16);
         ck_assert(memcmp(out.bytes, "good\nnul \0\nlast\n", 16) == 0);
         ck_assert_uint_eq(kit->error_count, 2);
@@ -424,13 +346,13 @@ START_TEST(a_rate_spreads_lines_evenly)
     kit->env.parallelism = 2;
     struct split_list splits = {0};
     bool is_last = false;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
-    void *reader = open_reader(kit, &splits);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
+    void *reader = file_reader_open(kit, &splits);
     uint32_t rows = 0;
     unsigned polls = 0;
     for (;; polls++) {
         struct batch *batch = NULL;
-        const enum poll poll = source()->reader.poll(reader, &kit->emitter, &batch, NULL);
+        const enum poll poll = file_source()->reader.poll(reader, &kit->emitter, &batch, NULL);
         if (poll == POLL_NEED_SPLITS)
             break;
         if (poll == POLL_BATCH) {
@@ -438,7 +360,7 @@ START_TEST(a_rate_spreads_lines_evenly)
             rows += batch->row_count;
             batch_unref(batch);
         } else if (poll == POLL_IDLE) {
-            const int64_t next = source()->reader.next_wake_us(reader);
+            const int64_t next = file_source()->reader.next_wake_us(reader);
             ck_assert_int_gt(next, kit->clock.us);
             ck_assert_int_lt(next, kit->clock.us + 1000000);
             kit->clock.us = next;
@@ -448,7 +370,7 @@ START_TEST(a_rate_spreads_lines_evenly)
     ck_assert_uint_lt(polls, 400);
     ck_assert_int_ge(kit->clock.us, 770000);
     ck_assert_int_le(kit->clock.us, 830000);
-    source()->reader.close(reader);
+    file_source()->reader.close(reader);
     free(reader);
     split_list_done(&splits);
     connector_kit_destroy(kit);
@@ -464,10 +386,10 @@ START_TEST(metadata_gives_the_path)
                              path, "format", "raw", "metadata.file", "file.path", NULL);
     struct split_list splits = {0};
     bool is_last = false;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
-    void *reader = open_reader(kit, &splits);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
+    void *reader = file_reader_open(kit, &splits);
     struct batch *batch = NULL;
-    ck_assert_int_eq(source()->reader.poll(reader, &kit->emitter, &batch, NULL), POLL_BATCH);
+    ck_assert_int_eq(file_source()->reader.poll(reader, &kit->emitter, &batch, NULL), POLL_BATCH);
     struct text out;
     text_init(&out, 1000);
     batch_format_row(batch, 1, &out);
@@ -476,7 +398,7 @@ START_TEST(metadata_gives_the_path)
     ck_assert_int_eq(batch->origin.last, 4);
     text_done(&out);
     batch_unref(batch);
-    close_reader(reader);
+    file_reader_close(reader);
     split_list_done(&splits);
     connector_kit_destroy(kit);
 }
@@ -489,19 +411,19 @@ START_TEST(a_damaged_split_state_is_refused)
     struct connector_kit *kit = make_kit(path, "1m", KIT_INLINE);
     struct split_list splits = {0};
     bool is_last = false;
-    ck_assert_int_eq(discover(kit, &splits, &is_last, NULL), STATUS_OK);
+    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
     struct split_list none = {0};
-    void *reader = open_reader(kit, &none);
+    void *reader = file_reader_open(kit, &none);
     const size_t whole = splits.splits[0].state_size;
     struct error err;
     for (size_t size = 0; size < whole; size++) {
         splits.splits[0].state_size = size;
-        ck_assert_int_eq(source()->reader.add_splits(reader, &splits, &err), STATUS_CORRUPT);
+        ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_CORRUPT);
     }
     splits.splits[0].state_size = whole;
     splits.splits[0].state[0] = 9;
-    ck_assert_int_eq(source()->reader.add_splits(reader, &splits, &err), STATUS_UNSUPPORTED);
-    close_reader(reader);
+    ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_UNSUPPORTED);
+    file_reader_close(reader);
     split_list_done(&splits);
     connector_kit_destroy(kit);
 }
