@@ -6,14 +6,14 @@ FROM ${BASE} AS build
 RUN apt-get update && apt-get install -y --no-install-recommends \
         gcc make libc6-dev libnng-dev libprotobuf-c-dev protobuf-c-compiler librocksdb-dev \
         libyaml-dev libmicrohttpd-dev libcurl4-openssl-dev libjansson-dev libxxhash-dev \
-        libzstd-dev liblz4-dev librdkafka-dev
+        libzstd-dev zlib1g-dev liblz4-dev librdkafka-dev
 COPY . /src
 RUN make -C /src -j"$(nproc)" BUILD=build build && strip /src/build/bin/*
 
 FROM ${BASE}
 RUN apt-get update && apt-get install -y --no-install-recommends \
         libnng1 libprotobuf-c1 librocksdb7.8 libyaml-0-2 libmicrohttpd12 libcurl4 libjansson4 \
-        libzstd1 liblz4-1 librdkafka1 ca-certificates curl \
+        libzstd1 zlib1g liblz4-1 librdkafka1 ca-certificates curl \
     && rm -rf /var/lib/apt/lists/* \
     && useradd --system --uid 10001 --home-dir /var/lib/millstream millstream \
     && mkdir -p /var/lib/millstream /etc/millstream \

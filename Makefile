@@ -19,7 +19,7 @@ CFLAGS   += -std=c11 -g $(OPTIMIZE) -pthread -fvisibility=hidden -fno-strict-ali
             -fstack-protector-strong $(WARNINGS)
 LDFLAGS  += -pthread -Wl,--as-needed
 LDLIBS   += -lnng -lprotobuf-c -lrocksdb -lyaml -lmicrohttpd -lcurl -ljansson -lxxhash -lzstd \
-            -llz4 -lrdkafka -lm
+            -llz4 -lz -lrdkafka -lm
 
 ifeq ($(SANITIZE),address)
 override BUILD := $(BUILD)/address

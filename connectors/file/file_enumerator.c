@@ -39,6 +39,9 @@ enum status file_enumerator_open(void *self, const struct operator_spec *spec, s
     enumerator->watch_ms = values[FILE_SOURCE_WATCH].integer;
     enumerator->must_exist = values[FILE_SOURCE_ON_MISSING].integer == FILE_ON_MISSING_FAIL;
     enumerator->split_size = (uint64_t)values[FILE_SOURCE_SPLIT_SIZE].integer;
+    enumerator->is_by_name = values[FILE_SOURCE_COMPRESSION].integer == 0;
+    if (!enumerator->is_by_name)
+        enumerator->compression = (enum compression)(values[FILE_SOURCE_COMPRESSION].integer - 1);
     /* A quoted field of CSV may hold a newline: only the user can know that none does. */
     const char *format = operator_setting(spec, "format");
     if (format != NULL && strcmp(format, "csv") == 0 && !values[FILE_SOURCE_SPLIT_SIZE].is_set)
@@ -156,9 +159,13 @@ static enum status list_files(const char *path, struct found_list *list, struct 
 
 /* ---- splits ---- */
 
-static enum status add_splits_of(const struct found_file *file, uint64_t split_size,
-                                 struct split_list *list, struct error *err)
+static enum status add_splits_of(const struct file_enumerator *enumerator,
+                                 const struct found_file *file, struct split_list *list,
+                                 struct error *err)
 {
+    const enum compression compression =
+        enumerator->is_by_name ? compression_of_name(file->path) : enumerator->compression;
+    const uint64_t split_size = compression == COMPRESSION_NONE ? enumerator->split_size : 0;
     if (strlen(file->path) >= SPLIT_ID_BYTES_MAX - 50)
         return error_set(err, STATUS_LIMIT, "the path %.100s... is too long", file->path);
     const uint64_t step = split_size > 0 ? split_size : UINT64_MAX / 2;
@@ -173,6 +180,7 @@ static enum status add_splits_of(const struct found_file *file, uint64_t split_s
             .end = left < step ? file->size : start + step,
             .next = start,
             .must_skip = start > 0,
+            .compression = compression,
         };
         SCOPED_TEXT char *id =
             split_size > 0 ? format_text("%s:%" PRIu64 "-%" PRIu64, file->path, start, start + step)
@@ -198,7 +206,7 @@ static enum status add_new_files(struct file_enumerator *enumerator, struct foun
     for (size_t i = 0; i < files->count; i++) {
         if (is_seen(enumerator, seen_before, files->files[i].path))
             continue;
-        TRY(add_splits_of(&files->files[i], enumerator->split_size, ret_found, err));
+        TRY(add_splits_of(enumerator, &files->files[i], ret_found, err));
         if (enumerator->watch_ms > 0)
             array_push(enumerator->seen, enumerator->seen_count, enumerator->seen_capacity) =
                 copy_text(files->files[i].path);

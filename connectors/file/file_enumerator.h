@@ -8,18 +8,21 @@
  * A split's id holds its nominal range, [k * split_size, (k + 1) * split_size), so that ids stay
  * the same however large the file was when it was found. A file is looked at once: what is appended
  * later is not read, and a file that is still being written should get its name when it is done.
- * Empty files are no splits yet.
+ * Empty files are no splits yet. Compressed files are not cut.
  */
 #ifndef CONNECTORS_FILE_FILE_ENUMERATOR_H
 #define CONNECTORS_FILE_FILE_ENUMERATOR_H
 
 #include "common/api/connector.h"
+#include "connectors/compression/compression.h"
 
 struct file_enumerator {
     char *path;
     uint64_t split_size; /* 0: files are not cut */
     int64_t watch_ms;    /* 0: bounded */
     bool must_exist;
+    bool is_by_name; /* the compression; else: */
+    enum compression compression;
     char **seen; /* paths of earlier calls, sorted; only while watching */
     size_t seen_count;
     size_t seen_capacity;

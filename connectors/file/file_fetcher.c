@@ -2,6 +2,7 @@
 #include "connectors/file/file_fetcher.h"
 
 #include "connectors/background.h"
+#include "connectors/file/compressed_file.h"
 
 #include "common/base/allocate.h"
 
@@ -24,6 +25,8 @@ struct fetch_item {
     uint64_t end;
     uint64_t next;
     bool must_skip;
+    enum compression compression;
+    uint64_t skip_to; /* compressed: decoded bytes before it were read before a restore */
 };
 
 /* What the job on the pool and the worker share. */
@@ -42,7 +45,8 @@ struct fetch_state {
     bool has_failed;
     struct error failure;
     /* of the job */
-    int fd; /* of the item being read; -1: none */
+    int fd;                             /* of the item being read; -1: none */
+    struct compressed_file *compressed; /* of the item being read if it is compressed */
     struct buffer *pool[POOL_BUFFERS];
     unsigned pool_next;
 };
@@ -53,6 +57,8 @@ struct file_fetcher {
 
 static void close_file(struct fetch_state *fetch)
 {
+    compressed_file_destroy(fetch->compressed);
+    fetch->compressed = NULL;
     if (fetch->fd >= 0)
         (void)close(fetch->fd); /* it was only read */
     fetch->fd = -1;
@@ -126,6 +132,8 @@ static enum status open_file(struct fetch_state *fetch, const struct fetch_item 
                          "they are there",
                          item->path, item->next, item->file_size, (uint64_t)found.st_size);
     (void)posix_fadvise(fetch->fd, 0, 0, POSIX_FADV_SEQUENTIAL); /* only a hint */
+    if (item->compression != COMPRESSION_NONE)
+        fetch->compressed = compressed_file_create(fetch->fd, item->path, item->compression);
     return STATUS_OK;
 }
 
@@ -200,6 +208,47 @@ static void cut_at_end(const struct fetch_item *item, struct record_block *block
     block->is_last = true;
 }
 
+/* Reads a block of a file's decoded bytes; empty where a restore has to get past it. */
+static enum status read_decoded(struct fetch_state *fetch, struct fetch_item *item,
+                                struct record_block *block, struct error *err)
+{
+    TRY(open_file(fetch, item, err));
+    TRY(compressed_file_read(fetch->compressed, block->buffer->bytes + block->offset,
+                             fetch->block_bytes, &block->size, &block->is_last, err));
+    item->next += block->size;
+    const uint64_t first = (uint64_t)block->position;
+    if (first < item->skip_to) {
+        const uint64_t behind = item->skip_to - first;
+        const uint32_t skipped = behind < block->size ? (uint32_t)behind : block->size;
+        block->offset += skipped;
+        block->size -= skipped;
+        block->position += skipped;
+    }
+    return STATUS_OK;
+}
+
+/* Reads a block of the bytes of a split. */
+static enum status read_plain(struct fetch_state *fetch, struct fetch_item *item,
+                              struct record_block *block, struct error *err)
+{
+    /* What was read to its end before a restore has one empty block. */
+    if (is_read(fetch, item)) {
+        block->is_last = true;
+        return STATUS_OK;
+    }
+    TRY(open_file(fetch, item, err));
+    block->size = size_to_read(fetch, item);
+    TRY(read_fully(fetch->fd, item, block->buffer->bytes + block->offset, block->size, err));
+    item->next += block->size;
+    const bool is_at_end = item->next >= item->file_size;
+    if (item->must_skip)
+        skip_to_record(item, block);
+    if (!block->is_last && !item->must_skip)
+        cut_at_end(item, block);
+    block->is_last = block->is_last || is_at_end;
+    return STATUS_OK;
+}
+
 /* Reads one block of the item; it may be empty. */
 static enum status read_block(struct fetch_state *fetch, struct fetch_item *item,
                               struct record_block *ret_block, struct error *err)
@@ -207,21 +256,8 @@ static enum status read_block(struct fetch_state *fetch, struct fetch_item *item
     SCOPED(buffer_unref) struct buffer *buffer = take_buffer(fetch);
     struct record_block block = {
         .buffer = buffer, .offset = RECORD_BLOCK_HEADROOM, .position = (int64_t)item->next};
-    /* What was read to its end before a restore has one empty block. */
-    if (is_read(fetch, item)) {
-        block.is_last = true;
-    } else {
-        TRY(open_file(fetch, item, err));
-        block.size = size_to_read(fetch, item);
-        TRY(read_fully(fetch->fd, item, buffer->bytes + block.offset, block.size, err));
-        item->next += block.size;
-        const bool is_at_end = item->next >= item->file_size;
-        if (item->must_skip)
-            skip_to_record(item, &block);
-        if (!block.is_last && !item->must_skip)
-            cut_at_end(item, &block);
-        block.is_last = block.is_last || is_at_end;
-    }
+    TRY((item->compression != COMPRESSION_NONE ? read_decoded : read_plain)(fetch, item, &block,
+                                                                            err));
     buffer->size = block.offset + block.size;
     *ret_block = block;
     (void)take_pointer(&buffer);
@@ -292,8 +328,10 @@ void file_fetcher_add(struct file_fetcher *fetcher, const struct file_split *spl
         .path = copy_text(split->path),
         .file_size = split->file_size,
         .end = split->end,
-        .next = split->next,
+        .next = split->compression == COMPRESSION_NONE ? split->next : 0,
         .must_skip = split->must_skip,
+        .compression = split->compression,
+        .skip_to = split->next,
     };
     background_unlock(fetcher->background);
     if (!background_is_busy(fetcher->background))

@@ -9,6 +9,7 @@
  * finishes those of subtask i in subtask i mod parallelism.
  */
 #include "connectors/background.h"
+#include "connectors/compression/compression.h"
 #include "connectors/connectors.h"
 #include "connectors/file/file_commit.h"
 
@@ -25,9 +26,12 @@
 /* One row may be larger than the buffer. */
 #define BUFFER_BYTES_MAX ((size_t)256 * 1024 * 1024)
 
-enum sink_option { SINK_PATH, SINK_ROLL_SIZE, SINK_IF_EXISTS, SINK_OPTION_COUNT };
+enum sink_option { SINK_PATH, SINK_ROLL_SIZE, SINK_IF_EXISTS, SINK_COMPRESSION, SINK_OPTION_COUNT };
 
 static const char *const if_exists_choices[] = {"append", "fail", "replace", NULL};
+
+/* In the order of enum compression. */
+static const char *const compression_choices[] = {"none", "gzip", "zstd", NULL};
 
 static const struct option_spec options[] = {
     [SINK_PATH] = {.name = "path",
@@ -48,17 +52,25 @@ static const struct option_spec options[] = {
                         .help = "At the job's first start: leave other files alone, refuse a "
                                 "directory that holds any, or remove files of earlier jobs "
                                 "(part-*)."},
+    [SINK_COMPRESSION] = {.name = "compression",
+                          .type = OPTION_ENUM,
+                          .fallback = "none",
+                          .choices = compression_choices,
+                          .help = "Each file is a whole stream of this kind; its name ends in .gz "
+                                  "or .zst. roll_size counts the bytes before compression."},
     {.name = NULL},
 };
 
 /* What the job on the pool works on. */
 struct file_work {
     struct file_target target;
-    struct text rows; /* to be appended to the open file */
-    int fd;           /* -1: no file is open */
-    uint64_t n;       /* of the open file, or of the next one */
-    uint64_t size;    /* of the open file */
-    bool must_seal;   /* close and sync it after appending */
+    struct text rows;              /* to be appended to the open file */
+    struct compressor *compressor; /* NULL: rows are written as they are */
+    struct text compressed;        /* what rows have become */
+    int fd;                        /* -1: no file is open */
+    uint64_t n;                    /* of the open file, or of the next one */
+    uint64_t size;                 /* of the open file */
+    bool must_seal;                /* close and sync it after appending */
     bool is_restored;
     bool is_sequence_free;
     struct pending_file *files; /* to recover or to commit; owned */
@@ -67,6 +79,7 @@ struct file_work {
     bool has_sealed;
     enum status status;
     struct error err;
+    char *extension; /* owned: target's */
 };
 
 struct file_sink {
@@ -94,11 +107,14 @@ static void work_done(void *memory)
     if (work->fd >= 0)
         (void)close(work->fd); /* nobody will commit it */
     text_done(&work->rows);
+    text_done(&work->compressed);
+    compressor_destroy(work->compressor);
     free(work->files);
     free(work->target.directory);
+    free(work->extension);
 }
 
-static enum status append_rows(struct file_work *work, struct error *err)
+static enum status append(struct file_work *work, struct text *bytes, struct error *err)
 {
     SCOPED_TEXT char *path =
         file_target_open_path(&work->target, work->target.subtask, work->target.attempt, work->n);
@@ -108,8 +124,8 @@ static enum status append_rows(struct file_work *work, struct error *err)
             return error_set_errno(err, errno, "create %s", path);
         work->size = 0;
     }
-    for (size_t done = 0; done < work->rows.size;) {
-        const ssize_t count = write(work->fd, work->rows.bytes + done, work->rows.size - done);
+    for (size_t done = 0; done < bytes->size;) {
+        const ssize_t count = write(work->fd, bytes->bytes + done, bytes->size - done);
         if (count < 0 && errno == EINTR)
             continue;
         if (count < 0)
@@ -120,8 +136,20 @@ static enum status append_rows(struct file_work *work, struct error *err)
         done += (size_t)count;
         work->size += (uint64_t)count;
     }
-    text_clear(&work->rows);
+    text_clear(bytes);
     return STATUS_OK;
+}
+
+/* The file is opened with its first row, even while the compressor still keeps everything. */
+static enum status append_rows(struct file_work *work, struct error *err)
+{
+    const bool is_begun = work->rows.size > 0 || work->fd >= 0;
+    if (work->compressor == NULL || !is_begun)
+        return work->rows.size > 0 ? append(work, &work->rows, err) : STATUS_OK;
+    TRY(compressor_write(work->compressor, work->rows.bytes, work->rows.size, work->must_seal,
+                         &work->compressed, err));
+    text_clear(&work->rows);
+    return append(work, &work->compressed, err);
 }
 
 /* After a failed sync the file counts as lost: the task fails and writes it again. */
@@ -151,7 +179,7 @@ static enum status seal(struct file_work *work, struct error *err)
 static void write_run(void *memory)
 {
     struct file_work *work = memory;
-    work->status = work->rows.size > 0 ? append_rows(work, &work->err) : STATUS_OK;
+    work->status = append_rows(work, &work->err);
     if (work->status == STATUS_OK && work->must_seal && work->fd >= 0)
         work->status = seal(work, &work->err);
 }
@@ -212,10 +240,16 @@ static enum status sink_open(void *self, struct operator_env *env, const struct 
     struct file_work *work = sink->work = background_memory(sink->background);
     work->fd = -1;
     text_init(&work->rows, BUFFER_BYTES_MAX);
+    text_init(&work->compressed, BUFFER_BYTES_MAX);
+    const enum compression compression = (enum compression)values[SINK_COMPRESSION].integer;
+    if (compression != COMPRESSION_NONE)
+        work->compressor = compressor_create(compression);
+    work->extension =
+        format_text("%s%s", format->file_extension, compression_extension(compression));
     work->is_sequence_free = !has_checkpoints(env);
     work->target = (struct file_target){
         .directory = copy_text(values[SINK_PATH].text),
-        .extension = format->file_extension,
+        .extension = work->extension,
         .subtask = env->subtask_index,
         .parallelism = env->parallelism,
         .attempt = env->attempt.value,

@@ -199,6 +199,8 @@ static enum status reader_snapshot(void *self, struct split_list *ret_splits, st
     return STATUS_OK;
 }
 
+/* After "auto" in the order of enum compression. */
+static const char *const compression_choices[] = {"auto", "none", "gzip", "zstd", NULL};
 static const char *const on_missing_choices[] = {"wait", "fail", NULL};
 
 const struct option_spec file_source_options[] = {
@@ -235,6 +237,13 @@ const struct option_spec file_source_options[] = {
                                 .fallback = "wait",
                                 .choices = on_missing_choices,
                                 .help = "What to do while the path does not exist."},
+    [FILE_SOURCE_COMPRESSION] =
+        {.name = "compression",
+         .type = OPTION_ENUM,
+         .fallback = "auto",
+         .choices = compression_choices,
+         .help = "How the files are compressed; auto goes by the end of the name (.gz, .zst). A "
+                 "compressed file is read by one subtask; positions count its decoded bytes."},
     {.name = NULL},
 };
 

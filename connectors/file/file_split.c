@@ -32,7 +32,8 @@ static uint64_t get_le(const unsigned char *from, unsigned size)
 
 void file_split_encode(const struct file_split *split, struct text *out)
 {
-    unsigned char fixed[SPLIT_FIXED] = {SPLIT_VERSION, split->must_skip ? 1 : 0};
+    unsigned char fixed[SPLIT_FIXED] = {SPLIT_VERSION, split->must_skip ? 1 : 0,
+                                        (unsigned char)split->compression};
     put_le(fixed + 4, strlen(split->path), 4);
     put_le(fixed + 8, split->file_size, 8);
     put_le(fixed + 16, split->end, 8);
@@ -50,15 +51,18 @@ enum status file_split_decode(const char *id, const void *bytes, size_t size,
                          "split %s: its state has version %u, this program reads version %u", id,
                          at[0], SPLIT_VERSION);
     if (size < SPLIT_FIXED || get_le(at + 4, 4) != size - SPLIT_FIXED || at[1] > 1 ||
-        size - SPLIT_FIXED > PATH_MAX || memchr(at + SPLIT_FIXED, 0, size - SPLIT_FIXED) != NULL)
+        at[2] >= COMPRESSION_COUNT || at[3] != 0 || size - SPLIT_FIXED > PATH_MAX ||
+        memchr(at + SPLIT_FIXED, 0, size - SPLIT_FIXED) != NULL)
         return error_set(err, STATUS_CORRUPT, "split %s: its state is damaged", id);
     const struct file_split split = {
         .file_size = get_le(at + 8, 8),
         .end = get_le(at + 16, 8),
         .next = get_le(at + 24, 8),
         .must_skip = at[1] == 1,
+        .compression = (enum compression)at[2],
     };
-    if (split.end > split.file_size || split.next > split.file_size || split.file_size > INT64_MAX)
+    const uint64_t next_max = split.compression != COMPRESSION_NONE ? INT64_MAX : split.file_size;
+    if (split.end > split.file_size || split.next > next_max || split.file_size > INT64_MAX)
         return error_set(err, STATUS_CORRUPT, "split %s: its state is damaged", id);
     *ret_split = split;
     ret_split->id = copy_text(id);

@@ -5,14 +5,15 @@
  * [0, end]. So a split that does not start at 0 begins behind the first line end at or after its
  * start, and reads on to the first line end at or after its end.
  *
- * As bytes, version 1, little-endian: u8 version, u8 must_skip, u16 0, u32 size of the path,
- * u64 file_size, u64 end, u64 next, the path.
+ * A compressed file is one split; next counts its decoded bytes, file_size and end the file's.
+ *
+ * As bytes, version 1, little-endian: u8 version, u8 must_skip, u8 compression, u8 0, u32 size of
+ * the path, u64 file_size, u64 end, u64 next, the path.
  */
 #ifndef CONNECTORS_FILE_FILE_SPLIT_H
 #define CONNECTORS_FILE_FILE_SPLIT_H
 
-#include "common/base/status.h"
-#include "common/base/text.h"
+#include "connectors/compression/compression.h"
 
 #include <stdbool.h>
 #include <stdint.h>
@@ -24,6 +25,7 @@ struct file_split {
     uint64_t end;       /* file_size for the last split of a file */
     uint64_t next;      /* the first byte not yet read */
     bool must_skip;     /* next lies within a record of the split before */
+    enum compression compression;
 };
 
 void file_split_done(struct file_split *split);

@@ -1,4 +1,5 @@
 """`run --local`: the same job in one process, its exit codes, and checkpoints that move to a cluster and back."""
+import gzip
 import json
 import pathlib
 import re
@@ -56,6 +57,26 @@ class Local(unittest.TestCase):
     def left(self):
         """What a run leaves in its working directory."""
         return [str(p) for p in (self.directory / "work").rglob("*") if p.is_file() and "tm-" in str(p)]
+
+    def test_compressed_files(self):
+        """Files of gzip and zstd in, gzip out: what other programs wrote and can read."""
+        (self.directory / "in").mkdir()
+        words = [f"word{i % 100}" for i in range(20000)]
+        with gzip.open(self.directory / "in/a.txt.gz", "wt") as file:
+            file.write("\n".join(words[:10000]))
+        subprocess.run(["zstd", "-q", "-19", "-o", self.directory / "in/b.txt.zst"], check=True, text=True,
+                       input="\n".join(words[10000:]) + "\n")
+        text = WORDCOUNT.read_text().replace('file: {path: "${output}"}',
+                                             'file: {path: "${output}", compression: gzip}')
+        self.assertIn("gzip", text)
+        job = self.directory / "job.yaml"
+        job.write_text(text)
+        run = self.run_local(job, input=self.directory / "in", output=self.directory / "out")
+        self.assertEqual(run.returncode, 0, run.stderr)
+        counts = {}
+        for path in (self.directory / "out").glob("*.csv.gz"):
+            counts.update(line.strip().split(",") for line in gzip.open(path, "rt"))
+        self.assertEqual(counts, {f"word{i}": "200" for i in range(100)})
 
     def test_result_and_output(self):
         expected = write_text(self.directory / "in.txt", 3000)
