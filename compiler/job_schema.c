@@ -56,14 +56,14 @@ static void append_options(const struct option_spec *options, struct text *out)
                 append_option(spec, &patterns);
                 continue;
             }
-            text_append(out, comma);
+            text_format(out, "%s\n        ", comma);
             text_append_json(out, names[i], size);
             text_append(out, ": ");
             append_option(spec, out);
-            comma = ", ";
+            comma = ",";
         }
     }
-    text_format(out, "}, \"patternProperties\": {%s}, \"additionalProperties\": false}",
+    text_format(out, "},\n        \"patternProperties\": {%s}, \"additionalProperties\": false}",
                 patterns.bytes);
 }
 
@@ -83,9 +83,9 @@ static void choices_init(struct choices *choices, struct text *out)
 static void choices_add(struct choices *choices, const char *name, const char *help,
                         const struct option_spec *options)
 {
-    const char *comma = choices->names.size > 0 ? ", " : "";
-    text_format(&choices->names, "%s\"%s\"", comma, name);
-    text_format(&choices->options, "%s\"%s\": {\"anyOf\": [", comma, name);
+    const bool is_first = choices->names.size == 0;
+    text_format(&choices->names, "%s\"%s\"", is_first ? "" : ", ", name);
+    text_format(&choices->options, "%s\n      \"%s\": {\"anyOf\": [", is_first ? "" : ",", name);
     append_options(options, &choices->options);
     text_append(&choices->options, ", " SCALAR ", {\"type\": \"null\"}]");
     append_description(help, &choices->options);
