@@ -9,6 +9,10 @@
 /* A batch of at least that many rows goes on as it is, where no row changes its company. */
 #define DIRECT_ROWS 512
 
+/* The rows of a batch are counted and placed in so many stretches side by side: where the next row
+ * of a lane goes depends on the one before, and waiting for that is most of the work. */
+#define STRETCHES 4
+
 struct lane {
     struct channel_output *channel;
     struct staging staging;
@@ -29,6 +33,7 @@ struct partitioner {
     struct key_batch key_batch;
     uint32_t *rows;    /* of the held batch, grouped by lane */
     uint16_t *targets; /* of the held batch, by selected row */
+    uint32_t *starts;  /* of each stretch and lane: where its rows go */
     uint32_t rows_capacity;
     uint32_t lane_next; /* rebalance */
     struct batch *held;
@@ -66,6 +71,8 @@ struct partitioner *partitioner_create(const struct partitioner_config *config)
               config->max_parallelism <= MAX_PARALLELISM_MAX);
         partitioner->key_count = config->key_count;
         partitioner->keys = copy_memory(config->keys, (size_t)config->key_count * sizeof(uint32_t));
+        partitioner->starts =
+            allocate_array((size_t)STRETCHES * config->channel_count, sizeof(uint32_t));
         partitioner->subtask_of = allocate_array(config->max_parallelism, sizeof(uint16_t));
         for (uint32_t group = 0; group < config->max_parallelism; group++)
             partitioner->subtask_of[group] =
@@ -89,6 +96,7 @@ void partitioner_destroy(struct partitioner *partitioner)
     free(partitioner->subtask_of);
     free(partitioner->rows);
     free(partitioner->targets);
+    free(partitioner->starts);
     free(partitioner);
 }
 
@@ -147,6 +155,39 @@ static void compute_targets(struct partitioner *partitioner, uint32_t count)
     }
 }
 
+static void count_targets(struct partitioner *partitioner, uint32_t count)
+{
+    const uint32_t lanes = partitioner->lane_count;
+    const uint32_t length = count / STRETCHES;
+    const uint16_t *targets = partitioner->targets;
+    uint32_t *counts = partitioner->starts;
+    memset(counts, 0, (size_t)STRETCHES * lanes * sizeof(uint32_t));
+    for (uint32_t i = 0; i < length; i++) {
+        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++)
+            counts[stretch * lanes + targets[stretch * length + i]]++;
+    }
+    for (uint32_t i = STRETCHES * length; i < count; i++)
+        counts[(STRETCHES - 1) * lanes + targets[i]]++;
+}
+
+static void place_rows(struct partitioner *partitioner, const uint32_t *selection, uint32_t count)
+{
+    const uint32_t lanes = partitioner->lane_count;
+    const uint32_t length = count / STRETCHES;
+    const uint16_t *targets = partitioner->targets;
+    uint32_t *starts = partitioner->starts;
+    uint32_t *rows = partitioner->rows;
+    for (uint32_t i = 0; i < length; i++) {
+        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++) {
+            const uint32_t at = stretch * length + i;
+            const uint32_t place = starts[stretch * lanes + targets[at]]++;
+            rows[place] = selection != NULL ? selection[at] : at;
+        }
+    }
+    for (uint32_t i = STRETCHES * length; i < count; i++)
+        rows[starts[(STRETCHES - 1) * lanes + targets[i]]++] = selection != NULL ? selection[i] : i;
+}
+
 /* Groups the rows of the held batch by lane, in their order: a counting sort. */
 static void split_by_key(struct partitioner *partitioner)
 {
@@ -163,20 +204,19 @@ static void split_by_key(struct partitioner *partitioner)
     }
     key_batch_compute(&partitioner->key_batch, batch, partitioner->keys, partitioner->key_count);
     compute_targets(partitioner, count);
-    uint32_t starts[JOB_PARALLELISM_MAX];
-    memset(starts, 0, partitioner->lane_count * sizeof(uint32_t));
-    for (uint32_t i = 0; i < count; i++)
-        starts[partitioner->targets[i]]++;
+    count_targets(partitioner, count);
     uint32_t start = 0;
     for (uint32_t i = 0; i < partitioner->lane_count; i++) {
-        const uint32_t size = starts[i];
         lanes[i].row_next = start;
-        lanes[i].row_end = start + size;
-        starts[i] = start;
-        start += size;
+        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++) {
+            uint32_t *place = &partitioner->starts[stretch * partitioner->lane_count + i];
+            const uint32_t size = *place;
+            *place = start;
+            start += size;
+        }
+        lanes[i].row_end = start;
     }
-    for (uint32_t i = 0; i < count; i++)
-        partitioner->rows[starts[partitioner->targets[i]]++] = batch_row(batch, i);
+    place_rows(partitioner, batch->selection, count);
 }
 
 /* Stages rows of the held batch for a lane. false: some are left for want of room. */

@@ -4,7 +4,7 @@
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 
-#define ROWS_MIN        256
+#define ROWS_MIN        256 /* a power of two */
 #define CHUNK_BYTES_MIN 4096
 
 void staging_init(struct staging *staging, const struct schema *schema,
@@ -14,6 +14,7 @@ void staging_init(struct staging *staging, const struct schema *schema,
         .schema = schema_ref(schema),
         .account = account,
         .is_flat = true,
+        .capacity = ROWS_MIN,
         .columns = allocate_array(schema->column_count + 1, sizeof(struct staging_column)),
     };
     for (uint32_t i = 0; i < schema->column_count; i++) {
@@ -27,20 +28,11 @@ void staging_init(struct staging *staging, const struct schema *schema,
         batch_builder_init(&staging->builder, schema, account);
 }
 
-static void drop_buffers(struct staging_column *column)
-{
-    for (size_t i = 0; i < column->buffer_count; i++)
-        buffer_unref(column->buffers[i]);
-    column->buffer_count = 0;
-}
-
 void staging_done(struct staging *staging)
 {
     for (uint32_t i = 0; i < staging->schema->column_count; i++) {
-        drop_buffers(&staging->columns[i]);
-        free(staging->columns[i].buffers);
-        free(staging->columns[i].values);
-        free(staging->columns[i].validity);
+        if (staging->columns[i].column != NULL)
+            column_unref(staging->columns[i].column);
     }
     if (!staging->is_flat)
         batch_builder_done(&staging->builder);
@@ -50,18 +42,39 @@ void staging_done(struct staging *staging)
     *staging = (struct staging){0};
 }
 
+static void copy_rows(struct column *to, const struct column *from, uint32_t count,
+                      uint32_t value_size)
+{
+    memcpy(to->values, from->values, (size_t)count * value_size);
+    if (from->validity != NULL) {
+        column_need_validity(to);
+        memcpy(to->validity, from->validity, (count + 63) / 64 * sizeof(uint64_t));
+    }
+    for (uint32_t i = 0; i < from->buffer_count; i++) {
+        const uint32_t index = column_add_buffer(to, from->buffers[i]);
+        CHECK(index == i);
+    }
+}
+
+/* Room for so many rows in every column. */
 static void reserve_rows(struct staging *staging, uint32_t count)
 {
-    if (count <= staging->capacity)
+    const bool is_new = staging->row_count == 0;
+    if (count <= staging->capacity && !is_new)
         return;
-    uint32_t capacity = staging->capacity == 0 ? ROWS_MIN : staging->capacity;
-    while (capacity < count)
-        capacity *= 2;
+    while (staging->capacity < count)
+        staging->capacity *= 2;
     for (uint32_t i = 0; i < staging->schema->column_count; i++) {
         struct staging_column *column = &staging->columns[i];
-        column->values = reallocate_array(column->values, capacity, column->value_size);
+        struct column *before = column->column;
+        if (before != NULL && before->row_count >= count)
+            continue;
+        column->column = column_create(column->type, staging->capacity);
+        if (before != NULL) {
+            copy_rows(column->column, before, staging->row_count, column->value_size);
+            column_unref(before);
+        }
     }
-    staging->capacity = capacity;
 }
 
 /* Bytes of the strings that lie outside the views. */
@@ -69,6 +82,15 @@ static uint64_t long_bytes(const struct column *column, const uint32_t *rows, ui
 {
     const struct string_view *views = column_views(column);
     uint64_t size = 0;
+    if (column->buffer_count == 0)
+        return 0;
+    if (column->validity == NULL) {
+        for (uint32_t i = 0; i < count; i++) {
+            const uint32_t bytes = views[rows[i]].size;
+            size += bytes > STRING_VIEW_INLINE ? bytes : 0;
+        }
+        return size;
+    }
     for (uint32_t i = 0; i < count; i++) {
         const uint32_t row = rows[i];
         if (views[row].size > STRING_VIEW_INLINE && !column_is_null(column, row))
@@ -77,14 +99,16 @@ static uint64_t long_bytes(const struct column *column, const uint32_t *rows, ui
     return size;
 }
 
-static uint64_t piece_bytes(const struct staging *staging, const struct batch *batch,
+/* Also sets what the columns know of the piece. */
+static uint64_t piece_bytes(struct staging *staging, const struct batch *batch,
                             const uint32_t *rows, uint32_t count)
 {
     uint64_t size = 0;
     for (uint32_t i = 0; i < batch->column_count; i++) {
-        size += (uint64_t)count * staging->columns[i].value_size;
-        if (type_is_view(staging->columns[i].type.kind))
-            size += long_bytes(batch->columns[i], rows, count);
+        struct staging_column *column = &staging->columns[i];
+        size += (uint64_t)count * column->value_size;
+        if (type_is_view(column->type.kind))
+            size += column->long_bytes = long_bytes(batch->columns[i], rows, count);
     }
     return size;
 }
@@ -118,12 +142,14 @@ static void gather_values(char *to, const void *from, uint32_t value_size, const
     }
 }
 
-static struct buffer *chunk_for(struct staging *staging, struct staging_column *column,
-                                uint64_t size)
+/* A chunk of the column with room for so many bytes, and its index. */
+static struct buffer *chunk_for(struct staging *staging, struct column *column, uint64_t size,
+                                uint32_t *ret_index)
 {
     uint64_t capacity = CHUNK_BYTES_MIN;
     if (column->buffer_count > 0) {
         struct buffer *last = column->buffers[column->buffer_count - 1];
+        *ret_index = column->buffer_count - 1;
         if (last->capacity - last->size >= size)
             return last;
         capacity = (uint64_t)last->capacity * 2;
@@ -132,20 +158,20 @@ static struct buffer *chunk_for(struct staging *staging, struct staging_column *
     }
     struct buffer *buffer =
         buffer_create(staging->account, (uint32_t)(capacity < size ? size : capacity));
-    array_push(column->buffers, column->buffer_count, column->buffer_capacity) = buffer;
+    *ret_index = column_add_buffer(column, buffer);
+    buffer_unref(buffer);
     return buffer;
 }
 
 /* The views have been copied: those of long strings still point into the source's buffers. */
-static void copy_strings(struct staging *staging, struct staging_column *column,
+static void copy_strings(struct staging *staging, struct staging_column *to,
                          const struct column *from, const uint32_t *rows, uint32_t count)
 {
-    const uint64_t size = long_bytes(from, rows, count);
-    if (size == 0)
+    if (to->long_bytes == 0)
         return;
-    struct buffer *chunk = chunk_for(staging, column, size);
-    const uint32_t index = (uint32_t)column->buffer_count - 1;
-    struct string_view *views = (struct string_view *)(void *)column->values + staging->row_count;
+    uint32_t index;
+    struct buffer *chunk = chunk_for(staging, to->column, to->long_bytes, &index);
+    struct string_view *views = column_views(to->column) + staging->row_count;
     for (uint32_t i = 0; i < count; i++) {
         if (views[i].size <= STRING_VIEW_INLINE || column_is_null(from, rows[i]))
             continue;
@@ -156,27 +182,20 @@ static void copy_strings(struct staging *staging, struct staging_column *column,
     }
 }
 
-static void copy_validity(struct staging *staging, struct staging_column *column,
+static void copy_validity(struct staging *staging, struct staging_column *to,
                           const struct column *from, const uint32_t *rows, uint32_t count)
 {
-    if (from->validity == NULL && !column->has_nulls)
-        return;
-    if (!column->has_nulls) {
-        const size_t size = BATCH_ROWS_MAX / 8;
-        if (column->validity == NULL)
-            column->validity = allocate(size);
-        memset(column->validity, 0xFF, size);
-        column->has_nulls = true;
-    }
     if (from->validity == NULL)
         return;
     for (uint32_t i = 0; i < count; i++) {
         if (!column_is_null(from, rows[i]))
             continue;
         const uint32_t row = staging->row_count + i;
-        column->validity[row / 64] &= ~(UINT64_C(1) << (row % 64));
+        if (to->column->validity == NULL)
+            column_need_validity(to->column);
+        column_set_null(to->column, row);
         /* What a view says under a NULL is of no meaning: it must not point anywhere. */
-        memset(column->values + (size_t)row * column->value_size, 0, column->value_size);
+        memset((char *)to->column->values + (size_t)row * to->value_size, 0, to->value_size);
     }
 }
 
@@ -199,7 +218,8 @@ static void append_flat(struct staging *staging, const struct batch *batch, cons
     for (uint32_t i = 0; i < batch->column_count; i++) {
         struct staging_column *column = &staging->columns[i];
         const struct column *from = batch->columns[i];
-        gather_values(column->values + (size_t)staging->row_count * column->value_size,
+        gather_values((char *)column->column->values +
+                          (size_t)staging->row_count * column->value_size,
                       from->values, column->value_size, rows, count);
         if (type_is_view(column->type.kind))
             copy_strings(staging, column, from, rows, count);
@@ -247,21 +267,26 @@ uint32_t staging_append(struct staging *staging, const struct batch *batch, cons
     return count;
 }
 
+/* Hands the column over, unless the rows are so few that a copy of them is worth its while. */
 static struct column *take_column(struct staging_column *column, uint32_t row_count)
 {
+    struct column *from = take_pointer(&column->column);
+    if (row_count >= from->row_count / 2) {
+        from->row_count = row_count;
+        return from;
+    }
     struct column *to = column_create(column->type, row_count);
-    memcpy(to->values, column->values, (size_t)row_count * column->value_size);
-    if (column->has_nulls) {
-        column_need_validity(to);
-        memcpy(to->validity, column->validity, (row_count + 63) / 64 * sizeof(uint64_t));
-        column->has_nulls = false;
-    }
-    for (size_t i = 0; i < column->buffer_count; i++) {
-        const uint32_t index = column_add_buffer(to, column->buffers[i]);
-        CHECK(index == i);
-    }
-    drop_buffers(column);
+    copy_rows(to, from, row_count, column->value_size);
+    column_unref(from);
     return to;
+}
+
+static uint32_t capacity_for(uint32_t row_count)
+{
+    uint32_t capacity = ROWS_MIN;
+    while (capacity < row_count)
+        capacity *= 2;
+    return capacity;
 }
 
 struct batch *staging_take(struct staging *staging)
@@ -274,6 +299,7 @@ struct batch *staging_take(struct staging *staging)
             batch->columns[i] = take_column(&staging->columns[i], staging->row_count);
         if (staging->row_kinds != NULL)
             batch->row_kinds = take_pointer(&staging->row_kinds);
+        staging->capacity = capacity_for(staging->row_count);
     } else {
         batch = batch_builder_take(&staging->builder);
         CHECK(batch != NULL);

@@ -10,12 +10,8 @@
 struct staging_column {
     struct type type;
     uint32_t value_size;
-    bool has_nulls;
-    char *values;       /* capacity rows */
-    uint64_t *validity; /* BATCH_ROWS_MAX bits; meaningful with has_nulls */
-    struct buffer **buffers;
-    size_t buffer_count;
-    size_t buffer_capacity;
+    struct column *column; /* `capacity` rows, of which row_count are set; NULL: none yet */
+    uint64_t long_bytes;   /* of the piece being appended: strings outside their views */
 };
 
 struct staging {
@@ -25,7 +21,7 @@ struct staging {
     struct staging_column *columns;
     struct batch_builder builder;
     uint8_t *row_kinds; /* NULL: all inserts */
-    uint32_t capacity;
+    uint32_t capacity;  /* rows; follows the size of what was taken */
     uint32_t row_count;
     uint64_t byte_size;
     int64_t first_us; /* when the oldest row came */
