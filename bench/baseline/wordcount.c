@@ -2,71 +2,14 @@
  * The plain program that the word count is measured against: a byte loop over blocks of 256 KiB and
  * one open-addressing table. Arguments: files. Prints the number of words and of distinct ones.
  */
+#include "bench/baseline/word_table.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define BLOCK_BYTES (256 * 1024)
 #define WORD_MAX    4096
-
-struct entry {
-    char *word;
-    uint32_t size;
-    uint32_t hash;
-    uint64_t count;
-};
-
-struct table {
-    struct entry *entries;
-    uint32_t capacity; /* a power of two */
-    uint32_t used;
-};
-
-static void *must(void *memory)
-{
-    if (memory == NULL) {
-        fputs("out of memory\n", stderr);
-        exit(1);
-    }
-    return memory;
-}
-
-static void grow(struct table *table)
-{
-    const struct table old = *table;
-    table->capacity = old.capacity == 0 ? 1024 : old.capacity * 2;
-    table->entries = must(calloc(table->capacity, sizeof(struct entry)));
-    for (uint32_t i = 0; i < old.capacity; i++) {
-        if (old.entries[i].word == NULL)
-            continue;
-        uint32_t at = old.entries[i].hash & (table->capacity - 1);
-        while (table->entries[at].word != NULL)
-            at = (at + 1) & (table->capacity - 1);
-        table->entries[at] = old.entries[i];
-    }
-    free(old.entries);
-}
-
-static void count_word(struct table *table, const char *word, uint32_t size, uint32_t hash)
-{
-    uint32_t at = hash & (table->capacity - 1);
-    for (; table->entries[at].word != NULL; at = (at + 1) & (table->capacity - 1)) {
-        struct entry *entry = &table->entries[at];
-        if (entry->hash == hash && entry->size == size && memcmp(entry->word, word, size) == 0) {
-            entry->count++;
-            return;
-        }
-    }
-    char *copy = must(malloc(size));
-    memcpy(copy, word, size);
-    table->entries[at] = (struct entry){copy, size, hash, 1};
-    if (++table->used * 2 > table->capacity)
-        grow(table);
-}
 
 /* Words go on from block to block: the open one is kept in `word`. */
 static uint64_t count_file(struct table *table, const char *path)

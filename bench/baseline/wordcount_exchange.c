@@ -4,16 +4,14 @@
  * of blocks of 32 KiB with one producer and one consumer. Arguments: files. Prints the number of
  * words and of distinct ones.
  */
+#include "bench/baseline/word_table.h"
+
 #include <fcntl.h>
 #include <inttypes.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 #include <unistd.h>
 
 #define THREADS     2
@@ -22,19 +20,6 @@
 #define RING_BLOCKS 16 /* a power of two */
 #define WORD_MAX    4096
 #define HEAD_BYTES  6 /* hash and size before each word of a block */
-
-struct entry {
-    char *word;
-    uint32_t size;
-    uint32_t hash;
-    uint64_t count;
-};
-
-struct table {
-    struct entry *entries;
-    uint32_t capacity; /* a power of two */
-    uint32_t used;
-};
 
 struct block {
     uint32_t size;
@@ -60,48 +45,6 @@ struct worker {
 };
 
 static struct ring rings[THREADS];
-
-static void *must(void *memory)
-{
-    if (memory == NULL) {
-        fputs("out of memory\n", stderr);
-        exit(1);
-    }
-    return memory;
-}
-
-static void grow(struct table *table)
-{
-    const struct table old = *table;
-    table->capacity = old.capacity == 0 ? 1024 : old.capacity * 2;
-    table->entries = must(calloc(table->capacity, sizeof(struct entry)));
-    for (uint32_t i = 0; i < old.capacity; i++) {
-        if (old.entries[i].word == NULL)
-            continue;
-        uint32_t at = old.entries[i].hash & (table->capacity - 1);
-        while (table->entries[at].word != NULL)
-            at = (at + 1) & (table->capacity - 1);
-        table->entries[at] = old.entries[i];
-    }
-    free(old.entries);
-}
-
-static void count_word(struct table *table, const char *word, uint32_t size, uint32_t hash)
-{
-    uint32_t at = hash & (table->capacity - 1);
-    for (; table->entries[at].word != NULL; at = (at + 1) & (table->capacity - 1)) {
-        struct entry *entry = &table->entries[at];
-        if (entry->hash == hash && entry->size == size && memcmp(entry->word, word, size) == 0) {
-            entry->count++;
-            return;
-        }
-    }
-    char *copy = must(malloc(size));
-    memcpy(copy, word, size);
-    table->entries[at] = (struct entry){copy, size, hash, 1};
-    if (++table->used * 2 > table->capacity)
-        grow(table);
-}
 
 /* Counts one block of the other thread; false if there is none. */
 static bool receive(struct worker *worker)

@@ -42,8 +42,8 @@ struct kit_case {
     const char *failure;      /* the run ends with an error that contains this; NULL: it does not */
     bool runs_without_restore; /* barriers cut the output: no snapshots */
     bool is_large;             /* fewer runs, restores not after each row */
-    int64_t
-        advance_ms; /* real backends only, batches of one row: what the clock moves after each */
+    /* On real backends and in batches of one row: how far the clock moves after each. */
+    int64_t advance_ms;
 };
 
 /* Fails the running libcheck test with a description of the first difference. */
