@@ -5,6 +5,8 @@
 THREAD_TESTS := $(filter tests/unit/taskmanager/% tests/unit/connectors/% tests/unit/common/io/% \
                          tests/unit/common/base/%,$(UNIT_SOURCES))
 
+# Under sanitizers everything takes several times as long, and so may a test.
+sanitize: export CK_TIMEOUT_MULTIPLIER ?= 4
 sanitize: ## unit tests under ASan and UBSan, those with threads under TSan
 	$(MAKE) SANITIZE=address BUILD=$(BUILD) WERROR=$(WERROR) unit
 	TSAN_OPTIONS=halt_on_error=1 $(MAKE) SANITIZE=thread BUILD=$(BUILD) WERROR=$(WERROR) unit UNIT_SOURCES="$(THREAD_TESTS)"
