@@ -11,7 +11,7 @@
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "common/base/clock.h"
-#include "common/io/frame.h"
+#include "common/io/frame_stream.h"
 
 #include <nng/nng.h>
 
@@ -21,8 +21,7 @@
 #include <string.h>
 #include <time.h>
 
-#define SEND_FRAMES_MAX 4 /* two vectors each */
-#define STASH_BYTES     (64 * 1024)
+#define VECTORS_MAX     8     /* of an aio */
 #define SEND_TIMEOUT_MS 60000 /* without any progress: the peer is gone */
 #define LINGER_MS       500
 #define ACCEPT_PAUSE_MS 100
@@ -37,12 +36,6 @@ struct nng_transport {
     uint32_t listener_count;
     bool has_news; /* for the reaper, since it last began to look */
     bool is_closing;
-};
-
-struct queued_frame {
-    struct queued_frame *next;
-    struct buffer *payload;
-    uint8_t header[FRAME_HEADER_BYTES];
 };
 
 struct connection {
@@ -66,18 +59,9 @@ struct connection {
     bool is_sending;
     bool was_refused;
     char reason[REASON_BYTES];
-    struct queued_frame *first;
-    struct queued_frame **last;
-    uint64_t queued_bytes;
-    size_t sent_bytes; /* of the first frame */
+    struct frame_queue queue;
 
-    /* the receiver's own */
-    struct buffer *incoming; /* payload that is not complete */
-    uint32_t incoming_size;
-    uint8_t incoming_header[FRAME_HEADER_BYTES];
-    struct frame_header incoming_frame;
-    size_t stash_size;
-    uint8_t stash[STASH_BYTES];
+    struct frame_reader reader; /* the receiver's own */
 };
 
 struct listener {
@@ -111,13 +95,8 @@ static void nng_connection_unref(struct connection *connection)
         nng_stream_free(connection->stream);
     if (connection->dialer != NULL)
         nng_stream_dialer_free(connection->dialer);
-    while (connection->first != NULL) {
-        struct queued_frame *next = connection->first->next;
-        buffer_unref(connection->first->payload);
-        free(connection->first);
-        connection->first = next;
-    }
-    buffer_unref(connection->incoming);
+    frame_queue_done(&connection->queue);
+    frame_reader_done(&connection->reader);
     pthread_mutex_destroy(&connection->mutex);
     pthread_mutex_destroy(&connection->callback_mutex);
     free(connection->address);
@@ -140,7 +119,7 @@ static void begin_close(struct connection *connection, const char *reason, bool 
         (void)snprintf(connection->reason, sizeof(connection->reason), "%s", reason);
         connection->reap_us = now_us() + (int64_t)LINGER_MS * 1000;
     }
-    if (at_once || !connection->is_connected || connection->first == NULL)
+    if (at_once || !connection->is_connected || connection->queue.first == NULL)
         connection->is_reapable = true;
     wake_reaper(connection->transport);
 }
@@ -154,49 +133,25 @@ static void fail_connection(struct connection *connection, const char *reason)
 
 /* ---- sending ---- */
 
+static void set_vectors(nng_aio *aio, const struct iovec *vectors, unsigned count)
+{
+    nng_iov same[VECTORS_MAX];
+    for (unsigned i = 0; i < count; i++)
+        same[i] = (nng_iov){vectors[i].iov_base, vectors[i].iov_len};
+    CHECK(nng_aio_set_iov(aio, count, same) == 0);
+}
+
 /* The mutex is held. */
 static void start_send(struct connection *connection)
 {
     if (connection->is_sending || connection->is_reapable || !connection->is_connected ||
-        connection->first == NULL)
+        connection->queue.first == NULL)
         return;
-    nng_iov vectors[2 * SEND_FRAMES_MAX];
-    unsigned count = 0;
-    size_t skip = connection->sent_bytes;
-    const struct queued_frame *frame = connection->first;
-    for (unsigned i = 0; i < SEND_FRAMES_MAX && frame != NULL; i++, frame = frame->next) {
-        const size_t head = skip < FRAME_HEADER_BYTES ? skip : FRAME_HEADER_BYTES;
-        const size_t body = skip - head;
-        skip = 0;
-        if (head < FRAME_HEADER_BYTES)
-            vectors[count++] =
-                (nng_iov){(void *)(uintptr_t)(frame->header + head), FRAME_HEADER_BYTES - head};
-        if (frame->payload != NULL && body < frame->payload->size)
-            vectors[count++] = (nng_iov){frame->payload->bytes + body, frame->payload->size - body};
-    }
-    CHECK(nng_aio_set_iov(connection->send_aio, count, vectors) == 0);
+    struct iovec vectors[VECTORS_MAX];
+    set_vectors(connection->send_aio, vectors,
+                frame_queue_vectors(&connection->queue, vectors, VECTORS_MAX));
     connection->is_sending = true;
     nng_stream_send(connection->stream, connection->send_aio);
-}
-
-/* The mutex is held: that many bytes have gone out. */
-static void pass_sent(struct connection *connection, size_t count)
-{
-    connection->sent_bytes += count;
-    while (connection->first != NULL) {
-        struct queued_frame *frame = connection->first;
-        const size_t size =
-            FRAME_HEADER_BYTES + (frame->payload != NULL ? frame->payload->size : 0);
-        if (connection->sent_bytes < size)
-            return;
-        connection->sent_bytes -= size;
-        connection->queued_bytes -= size;
-        connection->first = frame->next;
-        if (connection->first == NULL)
-            connection->last = &connection->first;
-        buffer_unref(frame->payload);
-        free(frame);
-    }
 }
 
 static void on_sent(void *context)
@@ -210,12 +165,12 @@ static void on_sent(void *context)
     if (result != 0) {
         begin_close(connection, nng_strerror(result), true);
     } else {
-        pass_sent(connection, count);
+        frame_queue_pass(&connection->queue, count);
         is_writable = connection->was_refused && !connection->is_closing &&
-                      connection->queued_bytes <= CONNECTION_QUEUE_BYTES_MAX / 2;
+                      connection->queue.byte_size <= CONNECTION_QUEUE_BYTES_MAX / 2;
         if (is_writable)
             connection->was_refused = false;
-        if (connection->is_closing && connection->first == NULL)
+        if (connection->is_closing && connection->queue.first == NULL)
             begin_close(connection, "", true);
         start_send(connection);
     }
@@ -232,7 +187,7 @@ static void on_sent(void *context)
 static bool is_refused(struct connection *connection, size_t size)
 {
     pthread_mutex_lock(&connection->mutex);
-    const bool is_full = connection->queued_bytes + size > CONNECTION_QUEUE_BYTES_MAX;
+    const bool is_full = connection->queue.byte_size + size > CONNECTION_QUEUE_BYTES_MAX;
     connection->was_refused |= is_full && !connection->is_closing;
     pthread_mutex_unlock(&connection->mutex);
     return is_full;
@@ -241,25 +196,20 @@ static bool is_refused(struct connection *connection, size_t size)
 static bool nng_connection_send(struct connection *connection, const struct frame *frame,
                                 bool urgent)
 {
-    const size_t size = FRAME_HEADER_BYTES + (frame->payload != NULL ? frame->payload->size : 0);
+    const size_t size = frame_size(frame);
     /* Whoever is refused comes again: the checksum is not computed in vain. */
     if (!urgent && is_refused(connection, size))
         return false;
-    struct queued_frame *queued = allocate(sizeof(*queued));
-    frame_encode_header(frame, queued->header);
+    struct queued_frame *queued = queued_frame_create(frame);
     pthread_mutex_lock(&connection->mutex);
-    const bool is_full = connection->queued_bytes + size > CONNECTION_QUEUE_BYTES_MAX;
+    const bool is_full = connection->queue.byte_size + size > CONNECTION_QUEUE_BYTES_MAX;
     if (connection->is_closing || (is_full && !urgent)) {
         connection->was_refused |= !connection->is_closing;
         pthread_mutex_unlock(&connection->mutex);
-        free(queued);
+        queued_frame_destroy(queued);
         return false;
     }
-    if (frame->payload != NULL)
-        queued->payload = buffer_ref(frame->payload);
-    *connection->last = queued;
-    connection->last = &queued->next;
-    connection->queued_bytes += size;
+    frame_queue_push(&connection->queue, queued);
     start_send(connection);
     pthread_mutex_unlock(&connection->mutex);
     return true;
@@ -272,99 +222,23 @@ static void start_recv(struct connection *connection)
 {
     if (connection->is_closing)
         return;
-    nng_iov vectors[2];
-    unsigned count = 0;
-    if (connection->incoming != NULL)
-        vectors[count++] = (nng_iov){connection->incoming->bytes + connection->incoming->size,
-                                     connection->incoming_size - connection->incoming->size};
-    vectors[count++] =
-        (nng_iov){connection->stash + connection->stash_size, STASH_BYTES - connection->stash_size};
-    CHECK(nng_aio_set_iov(connection->recv_aio, count, vectors) == 0);
+    struct iovec vectors[2];
+    set_vectors(connection->recv_aio, vectors, frame_reader_room(&connection->reader, vectors));
     nng_stream_recv(connection->stream, connection->recv_aio);
 }
 
-static enum status deliver(struct connection *connection, const uint8_t *header_bytes,
-                           const struct frame_header *header, struct buffer *payload,
-                           struct error *err)
+static void deliver(void *context, const struct frame *frame)
 {
-    TRY(frame_check(header_bytes, payload != NULL ? payload->bytes : "",
-                    payload != NULL ? payload->size : 0, err));
-    const struct frame frame = {
-        .kind = header->kind,
-        .flags = header->flags,
-        .channel = header->channel,
-        .payload = payload,
-    };
+    struct connection *connection = context;
     pthread_mutex_lock(&connection->mutex);
     const bool is_closing = connection->is_closing;
     pthread_mutex_unlock(&connection->mutex);
     if (is_closing)
-        return STATUS_OK;
+        return;
     pthread_mutex_lock(&connection->callback_mutex);
     if (connection->handler.on_frame != NULL)
-        connection->handler.on_frame(connection->handler.context, connection, &frame);
+        connection->handler.on_frame(connection->handler.context, connection, frame);
     pthread_mutex_unlock(&connection->callback_mutex);
-    return STATUS_OK;
-}
-
-/* One frame from the front of the stash at `offset`. *ret_taken 0: more bytes are needed. */
-static enum status take_frame(struct connection *connection, size_t offset, size_t *ret_taken,
-                              struct error *err)
-{
-    const uint8_t *bytes = connection->stash + offset;
-    const size_t size = connection->stash_size - offset;
-    *ret_taken = 0;
-    if (size < FRAME_HEADER_BYTES)
-        return STATUS_OK;
-    struct frame_header header;
-    TRY(frame_decode_header(bytes, &header, err));
-    const size_t there = size - FRAME_HEADER_BYTES;
-    const size_t body = there < header.payload_size ? there : header.payload_size;
-    struct buffer *payload = NULL;
-    if (header.payload_size > 0) {
-        payload = buffer_create(NULL, header.payload_size);
-        memcpy(payload->bytes, bytes + FRAME_HEADER_BYTES, body);
-        payload->size = (uint32_t)body;
-    }
-    *ret_taken = FRAME_HEADER_BYTES + body;
-    if (body < header.payload_size) {
-        connection->incoming = payload;
-        connection->incoming_size = header.payload_size;
-        connection->incoming_frame = header;
-        memcpy(connection->incoming_header, bytes, FRAME_HEADER_BYTES);
-        return STATUS_OK;
-    }
-    const enum status status = deliver(connection, bytes, &header, payload, err);
-    buffer_unref(payload);
-    return status;
-}
-
-static enum status take_frames(struct connection *connection, size_t count, struct error *err)
-{
-    if (connection->incoming != NULL) {
-        struct buffer *incoming = connection->incoming;
-        const size_t missing = connection->incoming_size - incoming->size;
-        const size_t body = count < missing ? count : missing;
-        incoming->size += (uint32_t)body;
-        count -= body;
-        if (incoming->size < connection->incoming_size)
-            return STATUS_OK;
-        connection->incoming = NULL;
-        const enum status status = deliver(connection, connection->incoming_header,
-                                           &connection->incoming_frame, incoming, err);
-        buffer_unref(incoming);
-        TRY(status);
-    }
-    connection->stash_size += count;
-    size_t offset = 0;
-    size_t taken = 1;
-    while (taken > 0 && connection->incoming == NULL) {
-        TRY(take_frame(connection, offset, &taken, err));
-        offset += taken;
-    }
-    memmove(connection->stash, connection->stash + offset, connection->stash_size - offset);
-    connection->stash_size -= offset;
-    return STATUS_OK;
 }
 
 static void on_received(void *context)
@@ -378,7 +252,8 @@ static void on_received(void *context)
         return;
     }
     struct error err;
-    if (take_frames(connection, nng_aio_count(connection->recv_aio), &err) != STATUS_OK) {
+    if (frame_reader_take(&connection->reader, nng_aio_count(connection->recv_aio), deliver,
+                          connection, &err) != STATUS_OK) {
         fail_connection(connection, err.message);
         return;
     }
@@ -415,7 +290,7 @@ static struct connection *create_connection(struct nng_transport *transport, con
     struct connection *connection = allocate(sizeof(*connection));
     connection->transport = transport;
     connection->address = copy_text(address);
-    connection->last = &connection->first;
+    frame_queue_init(&connection->queue);
     atomic_init(&connection->references, 1); /* the transport's */
     pthread_mutex_init(&connection->mutex, NULL);
     pthread_mutex_init(&connection->callback_mutex, NULL);
