@@ -375,7 +375,7 @@ static void collect_metrics(struct task_manager *manager)
     heartbeat.tasks = task_report_metrics(manager->runtime, &heartbeat.task_count);
     const struct control_event event = {.kind = CONTROL_EVENT_METRICS, .metrics = &heartbeat};
     step(manager, &event);
-    free(heartbeat.tasks);
+    task_report_metrics_done(heartbeat.tasks, heartbeat.task_count);
 }
 
 static int64_t on_tick(void *context, int64_t now_us)

@@ -110,6 +110,13 @@ static void copy_operators(struct task_metrics *to, const struct task_counters *
            to->operator_count * sizeof(to->operator_records_out[0]));
 }
 
+void task_report_metrics_done(struct task_metrics *metrics, size_t count)
+{
+    for (size_t i = 0; i < count; i++)
+        free(metrics[i].waits_for);
+    free(metrics);
+}
+
 struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count)
 {
     struct task_status_line *lines = allocate_array(METRIC_TASKS_MAX, sizeof(*lines));
@@ -131,6 +138,7 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .state_keys = counters->state_keys,
             .state_bytes = counters->state_bytes,
             .watermark_ms = counters->watermark_ms,
+            .waits_for = counters->waits_for[0] != '\0' ? copy_text(counters->waits_for) : NULL,
         };
         copy_operators(&metrics[i], counters);
     }

@@ -24,7 +24,8 @@ void task_report_done(struct task_report *report);
 /* For control_step; borrowed from the report. */
 const struct control_event *task_report_event(struct task_report *report);
 
-/* Counters of all tasks, as heartbeats carry them: an array on the heap without inner pointers. */
+/* Counters of all tasks, as heartbeats carry them; task_report_metrics_done releases them. */
 struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count);
+void task_report_metrics_done(struct task_metrics *metrics, size_t count);
 
 #endif

@@ -100,6 +100,9 @@ struct operator_env_ops {
     /* The last watermark whose hook and timers this operator has completed, restored ones
      * included: a row with a time at or below it is late. EVENT_TIME_NONE before the first. */
     int64_t (*watermark_ms)(const struct operator_env *env);
+    /* What the instance waits for outside ("kafka-1:9092: Connection refused"), for people who look
+     * at the job's status; NULL: nothing any more. The text is copied. The task's thread. */
+    void (*waits_for)(struct operator_env *env, const char *reason);
 };
 
 /* Watermarks are milliseconds since 1970: no row with a time at or below is expected any more. */

@@ -35,6 +35,7 @@ static void operator_done(struct chain_operator *op)
     }
     free(op->outputs);
     free(op->self);
+    free(op->waits_for);
 }
 
 void chain_done(struct chain *chain)

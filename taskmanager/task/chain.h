@@ -54,6 +54,7 @@ struct chain_operator {
     struct timer timer;
     struct checkpoint_id completed; /* still to be told; 0: nothing */
     int64_t watermark_ms;           /* the last one it has dealt with; EVENT_TIME_NONE */
+    char *waits_for;                /* owned; NULL: nothing */
     struct operator_counters counters;
 };
 
@@ -76,6 +77,8 @@ struct chain_host {
     enum status (*on_barrier)(void *context, const struct barrier *barrier, struct error *err);
     /* See operator_env_ops.event_time. NULL: nobody makes watermarks here. */
     void (*on_event_time)(void *context, uint32_t split, int64_t max_ms);
+    /* See operator_env_ops.waits_for. */
+    void (*on_waits_for)(void *context, const char *reason);
 };
 
 #define CHAIN_RECORD_BYTES 512

@@ -1,6 +1,7 @@
 /* What operators may ask of the task: wake, pooled threads, and the policy for bad rows. */
 #include "taskmanager/task/chain.h"
 
+#include "common/base/allocate.h"
 #include "common/base/check.h"
 
 #include <stdio.h>
@@ -99,6 +100,22 @@ static int64_t env_watermark_ms(const struct operator_env *env)
     return operator_of((struct operator_env *)(uintptr_t)env)->watermark_ms;
 }
 
+/* One text is shown for the task: the first operator's that waits. */
+static void env_waits_for(struct operator_env *env, const char *reason)
+{
+    struct chain_operator *op = operator_of(env);
+    if (reason == op->waits_for ||
+        (reason != NULL && op->waits_for != NULL && strcmp(reason, op->waits_for) == 0))
+        return;
+    free(op->waits_for);
+    op->waits_for = reason != NULL ? copy_text(reason) : NULL;
+    const struct chain *chain = op->chain;
+    const char *shown = NULL;
+    for (uint32_t i = 0; i < chain->operator_count && shown == NULL; i++)
+        shown = chain->operators[i].waits_for;
+    chain->host.on_waits_for(chain->host.context, shown);
+}
+
 bool chain_flush_errors(struct chain_operator *op)
 {
     if (op->errors_output == UINT32_MAX || op->errors.row_count == 0)
@@ -115,4 +132,5 @@ const struct operator_env_ops chain_env_ops = {
     .row_error = env_row_error,
     .event_time = env_event_time,
     .watermark_ms = env_watermark_ms,
+    .waits_for = env_waits_for,
 };

@@ -11,6 +11,7 @@
 #ifndef TASKMANAGER_TASK_TASK_H
 #define TASKMANAGER_TASK_TASK_H
 
+#include "common/base/shared_text.h"
 #include "common/graph/deployment.h"
 #include "taskmanager/exchange/exchange.h"
 #include "taskmanager/task/keyed_backend.h"
@@ -113,6 +114,7 @@ struct task_counters {
     uint64_t state_keys; /* estimates, half a second old at most while the task runs */
     uint64_t state_bytes;
     int64_t watermark_ms;
+    char waits_for[SHARED_TEXT_BYTES]; /* what an operator waits for outside; "" */
     /* By place in the chain; operators beyond the maximum are left out. */
     uint32_t operator_count;
     uint64_t operator_rows_in[TASK_COUNTERS_OPERATOR_MAX];

@@ -326,6 +326,7 @@ enum status task_build(struct task *task, struct error *err)
         .wake = chain_wake,
         .run_blocking = task_run_blocking,
         .on_barrier = task_on_barrier,
+        .on_waits_for = task_on_waits_for,
     };
     chain_init(&task->chain, task->vertex->operator_count, &host, task->config.clock);
     task->has_chain = true;

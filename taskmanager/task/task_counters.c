@@ -62,6 +62,12 @@ void task_count_turn(struct task *task, int64_t start_us)
     count_state(task);
 }
 
+void task_on_waits_for(void *context, const char *reason)
+{
+    struct task *task = context;
+    shared_text_write(&task->waits_for, reason);
+}
+
 void task_read_counters(const struct task *task, struct task_counters *ret_counters)
 {
     struct task_counters counters = {
@@ -82,6 +88,7 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         counters.operator_rows_in[i] = value_of(&task->operator_rows_in[i]);
         counters.operator_rows_out[i] = value_of(&task->operator_rows_out[i]);
     }
+    shared_text_read(&task->waits_for, counters.waits_for);
     *ret_counters = counters;
 }
 

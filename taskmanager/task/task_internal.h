@@ -84,6 +84,7 @@ struct task {
     _Atomic uint64_t idle_us;
     _Atomic uint64_t blocked_us;
     _Atomic int64_t watermark_ms;
+    struct shared_text waits_for;
     _Atomic uint64_t state_keys;
     _Atomic uint64_t state_bytes;
     _Atomic uint32_t operator_count; /* of the next two */
@@ -125,6 +126,7 @@ enum task_poll task_poll_source(struct task *task, struct error *err);
 void task_add_pending(struct task *task, struct element element);
 
 /* task_checkpoint.c */
+void task_on_waits_for(void *context, const char *reason);
 enum status task_on_barrier(void *context, const struct barrier *barrier, struct error *err);
 enum status task_snapshot(struct task *task, const struct barrier *barrier, bool is_finished,
                           struct error *err) MUST_CHECK;

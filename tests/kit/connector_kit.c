@@ -98,6 +98,13 @@ static int64_t kit_watermark_ms(const struct operator_env *env)
     return EVENT_TIME_NONE;
 }
 
+static void kit_waits_for(struct operator_env *env, const char *reason)
+{
+    struct connector_kit *kit = (struct connector_kit *)env;
+    free(kit->waits_for);
+    kit->waits_for = reason != NULL ? copy_text(reason) : NULL;
+}
+
 static bool kit_has_room(const struct emitter *emitter, uint32_t output)
 {
     (void)emitter;
@@ -119,8 +126,8 @@ struct connector_kit *connector_kit_create(struct schema *schema, enum kit_block
     pthread_cond_init(&kit->changed, NULL);
     kit->blocking = blocking;
     kit->on_error = ON_ERROR_SKIP;
-    kit->ops = (struct operator_env_ops){kit_wake, kit_run_blocking, kit_row_error, kit_event_time,
-                                         kit_watermark_ms};
+    kit->ops = (struct operator_env_ops){kit_wake,       kit_run_blocking, kit_row_error,
+                                         kit_event_time, kit_watermark_ms, kit_waits_for};
     kit->emitter = (struct emitter){kit_has_room, kit_emit};
     manual_clock_init(&kit->clock, 0);
     kit->output = (struct operator_output){.name = copy_text(""), .schema = schema};
@@ -158,6 +165,7 @@ void connector_kit_destroy(struct connector_kit *kit)
     while (kit->running > 0)
         pthread_cond_wait(&kit->changed, &kit->lock);
     pthread_mutex_unlock(&kit->lock);
+    free(kit->waits_for);
     for (uint32_t i = 0; i < kit->spec.setting_count; i++) {
         free(kit->settings[i].key);
         free(kit->settings[i].value);

@@ -42,6 +42,7 @@ struct connector_kit {
     pthread_mutex_t lock;
     pthread_cond_t changed;
     unsigned wakes;
+    char *waits_for; /* owned; NULL: nothing */
     unsigned running;
 };
 

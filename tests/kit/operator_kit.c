@@ -121,12 +121,19 @@ static int64_t kit_watermark_ms(const struct operator_env *env)
         ->watermark_ms;
 }
 
+static void kit_waits_for(struct operator_env *env, const char *reason)
+{
+    (void)env;
+    (void)reason;
+}
+
 static const struct operator_env_ops kit_env_ops = {
     .wake = kit_wake,
     .run_blocking = kit_run_blocking,
     .row_error = kit_row_error,
     .event_time = kit_event_time,
     .watermark_ms = kit_watermark_ms,
+    .waits_for = kit_waits_for,
 };
 
 static void make_spec(struct kit_run *run)

@@ -8,11 +8,13 @@
 #include "common/base/memory.h"
 #include "common/base/nearest.h"
 #include "common/base/random.h"
+#include "common/base/shared_text.h"
 #include "common/base/status.h"
 #include "common/base/text.h"
 
 #include <check.h>
 #include <errno.h>
+#include <pthread.h>
 #include <string.h>
 
 START_TEST(error_wraps_outermost_first)
@@ -140,6 +142,48 @@ START_TEST(nearest_name_is_found_or_not)
 }
 END_TEST
 
+static void *write_texts(void *argument)
+{
+    struct shared_text *shared = argument;
+    char text[SHARED_TEXT_BYTES];
+    for (unsigned i = 0; i < 20000; i++) {
+        memset(text, 'a' + (int)(i % 26), sizeof(text));
+        text[i % sizeof(text)] = '\0';
+        shared_text_write(shared, text);
+    }
+    shared_text_write(shared, "last");
+    return NULL;
+}
+
+START_TEST(a_shared_text_is_read_whole)
+{
+    static struct shared_text shared;
+    char text[SHARED_TEXT_BYTES];
+    shared_text_read(&shared, text);
+    ck_assert_str_eq(text, "");
+    memset(text, 'x', sizeof(text) - 1);
+    text[sizeof(text) - 1] = '\0';
+    SCOPED_TEXT char *longer = format_text("%sy", text);
+    shared_text_write(&shared, longer);
+    char found[SHARED_TEXT_BYTES];
+    shared_text_read(&shared, found);
+    ck_assert_str_eq(found, text);
+
+    pthread_t writer;
+    ck_assert_int_eq(pthread_create(&writer, NULL, write_texts, &shared), 0);
+    do {
+        shared_text_read(&shared, found);
+        const size_t size = strlen(found);
+        for (size_t i = 1; i < size && strcmp(found, "last") != 0; i++)
+            ck_assert_int_eq(found[i], found[0]);
+    } while (strcmp(found, "last") != 0);
+    ck_assert_int_eq(pthread_join(writer, NULL), 0);
+    shared_text_write(&shared, NULL);
+    shared_text_read(&shared, found);
+    ck_assert_str_eq(found, "");
+}
+END_TEST
+
 START_TEST(memory_is_refused_at_any_level)
 {
     struct memory_account root;
@@ -186,6 +230,7 @@ int main(void)
     tcase_add_test(tests, crc_of_lanes_is_that_of_the_bytes);
     tcase_add_test(tests, crc_matches_the_published_vector_in_both_kernels);
     tcase_add_test(tests, nearest_name_is_found_or_not);
+    tcase_add_test(tests, a_shared_text_is_read_whole);
     tcase_add_test(tests, memory_is_refused_at_any_level);
     tcase_add_test(tests, buffer_credits_its_account);
     suite_add_tcase(suite, tests);
