@@ -1,8 +1,12 @@
 /* Sources and sinks: declared columns, formats, what a sink takes. See analyze.h. */
 #include "common/base/allocate.h"
+#include "common/base/check.h"
+#include "common/base/nearest.h"
 #include "compiler/analyze.h"
 
 #include <string.h>
+
+#define METADATA_NAMES_MAX 64
 
 /* The settings as the connector will see them, to ask it about itself. */
 static struct operator_spec spec_of(struct analyzer *analyzer)
@@ -50,6 +54,75 @@ static void definition_error(struct analyzer *analyzer, const struct named_expre
     analyzer->node->is_failed = true;
 }
 
+/* The type that a connector's table gives; its parts live as long as the analyzer. */
+static struct type type_of_text(struct analyzer *analyzer, const char *text)
+{
+    struct column_definition definition;
+    struct expression_problem problem;
+    CHECK(column_definition_parse(text, &definition, &problem) == STATUS_OK);
+    const struct schema_column column = {.name = "metadata", .type = definition.type};
+    struct schema *keeper = schema_create(&column, 1, -1);
+    keep_schema(analyzer, keeper);
+    column_definition_done(&definition);
+    return keeper->columns[0].type;
+}
+
+static const struct source_metadata *find_metadata(const struct source_metadata *table,
+                                                   const char *key)
+{
+    for (; table != NULL && table->key != NULL; table++) {
+        if (strcmp(table->key, key) == 0)
+            return table;
+    }
+    return NULL;
+}
+
+static void unknown_metadata(struct analyzer *analyzer, const struct named_expression *column,
+                             const char *key)
+{
+    const struct logical_node *node = analyzer->node;
+    struct text known SCOPED_TEXT_BUFFER;
+    text_init(&known, 600);
+    const char *names[METADATA_NAMES_MAX];
+    size_t count = 0;
+    for (const struct source_metadata *at = node->source->metadata;
+         at != NULL && at->key != NULL && count < METADATA_NAMES_MAX; at++) {
+        text_format(&known, "%s'%s'", count > 0 ? ", " : "", at->key);
+        names[count++] = at->key;
+    }
+    const char *nearest = nearest_name(key, names, count);
+    if (nearest != NULL) {
+        text_clear(&known);
+        text_format(&known, "did you mean '%s'?", nearest);
+    } else if (count == 0) {
+        text_append(&known, "it has none");
+    }
+    compile_error(analyzer->compiler, column->line, column->column,
+                  "node \"%s\": schema %s: the source %s has no metadata '%.100s': %s%s",
+                  node->name, column->name, node->connector.name, key,
+                  nearest == NULL && count > 0 ? "it has " : "", known.bytes);
+}
+
+static void check_metadata(struct analyzer *analyzer, const struct named_expression *column,
+                           const char *key, struct type type)
+{
+    struct logical_node *node = analyzer->node;
+    if (node->source == NULL)
+        return; /* an unknown connector, reported already */
+    const struct source_metadata *metadata = find_metadata(node->source->metadata, key);
+    if (metadata == NULL) {
+        unknown_metadata(analyzer, column, key);
+        node->is_failed = true;
+    } else if (!type_equals(type, type_of_text(analyzer, metadata->type), false)) {
+        compile_error(analyzer->compiler, column->line, column->column,
+                      "node \"%s\": schema %s: metadata '%s' has the type %s: write \"%s: %s "
+                      "metadata from '%s'\"",
+                      node->name, column->name, key, metadata->type, column->name, metadata->type,
+                      key);
+        node->is_failed = true;
+    }
+}
+
 static void read_definition(struct analyzer *analyzer, const struct named_expression *column,
                             uint32_t index, struct declared *declared)
 {
@@ -83,6 +156,7 @@ static void read_definition(struct analyzer *analyzer, const struct named_expres
         if (definition.metadata_key == NULL) {
             declared->decoded[declared->decoded_count++] = stored;
         } else {
+            check_metadata(analyzer, column, definition.metadata_key, stored.type);
             SCOPED_TEXT char *key = format_text("metadata.%s", column->name);
             declared->metadata[declared->metadata_count++] =
                 (struct setting){pool_text(pool, key), pool_text(pool, definition.metadata_key)};

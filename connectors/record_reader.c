@@ -44,7 +44,13 @@ void record_reader_done(struct record_reader *reader)
     }
     buffer_unref(reader->buffer);
     buffer_unref(reader->name);
+    free(reader->row_positions);
     *reader = (struct record_reader){0};
+}
+
+void record_reader_keep_positions(struct record_reader *reader)
+{
+    reader->row_positions = allocate_array(BATCH_ROWS_MAX, sizeof(*reader->row_positions));
 }
 
 void record_reader_start(struct record_reader *reader, const char *name, int64_t position,
@@ -229,6 +235,20 @@ static enum decode decode_some(struct record_reader *reader, uint32_t line_limit
     }
 }
 
+/* The same; one record at a time where the positions of rows are kept. */
+static enum decode decode_rows(struct record_reader *reader, uint32_t line_limit, bool *ret_is_part)
+{
+    if (reader->row_positions == NULL)
+        return decode_some(reader, line_limit, ret_is_part);
+    const int64_t position = reader->position;
+    const uint32_t row = reader->builder.row_count;
+    const enum decode decode = decode_some(reader, 1, ret_is_part);
+    DCHECK(reader->builder.row_count <= row + 1);
+    if (reader->builder.row_count > row)
+        reader->row_positions[row] = position;
+    return decode;
+}
+
 static enum records after_all_decoded(struct record_reader *reader)
 {
     if (reader->is_last && reader->size == 0 && !reader->has_error)
@@ -259,7 +279,7 @@ enum records record_reader_decode(struct record_reader *reader, uint32_t line_li
         if (line_limit > 0 && row_count >= line_limit)
             return RECORDS_FULL;
         bool is_part = false;
-        switch (decode_some(reader, line_limit > 0 ? line_limit - row_count : 0, &is_part)) {
+        switch (decode_rows(reader, line_limit > 0 ? line_limit - row_count : 0, &is_part)) {
         case DECODE_DONE:
             if (!is_part)
                 return after_all_decoded(reader);

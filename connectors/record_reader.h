@@ -51,12 +51,17 @@ struct record_reader {
     const char *cause;
     struct decode_error error; /* offset: in buffer, which is kept until the error is handled */
     int64_t error_position;
+    int64_t
+        *row_positions; /* of the records of the rows in the batch being built; NULL: not kept */
 };
 
 enum status record_reader_init(struct record_reader *reader, struct operator_env *env,
                                const struct format *format, const struct schema *schema,
                                struct error *err) MUST_CHECK;
 void record_reader_done(struct record_reader *reader);
+/* From now on record_reader_row_positions is there. Then records are decoded one by one, which
+ * takes its time. Before the first stream. */
+void record_reader_keep_positions(struct record_reader *reader);
 
 /* Begins a stream at its beginning or behind any of its records; the one before must have ended. */
 void record_reader_start(struct record_reader *reader, const char *name, int64_t position,
@@ -79,6 +84,13 @@ enum records record_reader_decode(struct record_reader *reader, uint32_t line_li
 /* The rows decoded so far, NULL if there are none. Everything before record_reader_position is in
  * this or an earlier batch, or has been handled as an error. */
 struct batch *record_reader_take(struct record_reader *reader) __attribute__((warn_unused_result));
+
+/* Where the record of each row begins, for the batch taken last, until the next decode; NULL if
+ * positions are not kept. */
+static inline const int64_t *record_reader_row_positions(const struct record_reader *reader)
+{
+    return reader->row_positions;
+}
 
 static inline int64_t record_reader_position(const struct record_reader *reader)
 {

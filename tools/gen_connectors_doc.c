@@ -75,6 +75,13 @@ static void add_source(struct text *page, const struct source_connector *source)
                 source->is_replayable ? "Replayable: its position is in every checkpoint."
                                       : "Not replayable.");
     add_options(page, source->options);
+    if (source->metadata == NULL)
+        return;
+    text_append(page,
+                "\nColumns that the connector adds, as in `name: type metadata from 'key'`:\n\n"
+                "| key | type | meaning |\n|---|---|---|\n");
+    for (const struct source_metadata *at = source->metadata; at->key != NULL; at++)
+        text_format(page, "| `%s` | `%s` | %s |\n", at->key, at->type, at->help);
 }
 
 static void add_sink(struct text *page, const struct sink_connector *sink)

@@ -152,6 +152,16 @@ struct reader_ops {
     void (*pause_split)(void *self, uint32_t split, bool is_paused);
 };
 
+/* What a source can say of each row beside the format's columns, for a column declared as
+ * `at: bigint metadata from 'file.offset'`. The reader finds "metadata.<column>": key in its spec
+ * (connectors/metadata.h). */
+struct source_metadata {
+    const char *key; /* "file.offset"; NULL ends a table */
+    const char
+        *type; /* as in a schema: "BIGINT"; a declared type must be the same, NOT NULL aside */
+    const char *help;
+};
+
 struct source_connector {
     uint32_t abi_size;
     const char *name; /* "file" */
@@ -166,6 +176,7 @@ struct source_connector {
     const struct schema *(*schema)(const struct operator_spec *spec);
     struct enumerator_ops enumerator;
     struct reader_ops reader;
+    const struct source_metadata *metadata; /* NULL: none */
 };
 
 /* ---- sinks ---- */

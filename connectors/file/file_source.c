@@ -15,6 +15,24 @@
 
 #include "common/base/allocate.h"
 
+enum file_metadata {
+    FILE_METADATA_PATH,
+    FILE_METADATA_NAME,
+    FILE_METADATA_SIZE,
+    FILE_METADATA_OFFSET,
+    FILE_METADATA_COUNT,
+};
+
+static const struct source_metadata metadata[] = {
+    [FILE_METADATA_PATH] = {"file.path", "STRING", "Path of the file, as it was found."},
+    [FILE_METADATA_NAME] = {"file.name", "STRING", "The last part of the path."},
+    [FILE_METADATA_SIZE] = {"file.size", "BIGINT", "Its bytes when it was found."},
+    [FILE_METADATA_OFFSET] = {"file.offset", "BIGINT",
+                              "Byte at which the record begins. Costs time: records are then "
+                              "decoded one by one."},
+    {NULL, NULL, NULL},
+};
+
 struct file_reader {
     struct operator_env *env;
     struct schema *schema; /* what the format decodes */
@@ -26,6 +44,7 @@ struct file_reader {
     size_t split_count;
     size_t split_capacity;
     uint32_t finished_count; /* the number of splits[split_first] */
+    struct buffer *name;     /* last part of the first split's path, while it is being decoded */
     bool is_started;         /* the first split is being decoded */
     bool is_paced;           /* the last poll found nothing due */
 };
@@ -40,14 +59,15 @@ void file_reader_set_block_bytes(uint32_t block_bytes)
 static enum status reader_open(void *self, struct operator_env *env, const struct format *format,
                                struct error *err)
 {
-    static const char *const metadata_keys[] = {"file.path", NULL};
     struct file_reader *reader = self;
     reader->env = env;
     struct option_value values[FILE_SOURCE_OPTION_COUNT];
     TRY(options_from_settings(file_source_options, env->spec->settings, env->spec->setting_count,
                               "connector.", values, err));
-    TRY(metadata_physical_schema(env->spec, metadata_keys, &reader->schema, err));
+    TRY(metadata_physical_schema(env->spec, metadata, &reader->schema, err));
     TRY(record_reader_init(&reader->records, env, format, reader->schema, err));
+    if (metadata_is_wanted(env->spec, metadata[FILE_METADATA_OFFSET].key))
+        record_reader_keep_positions(&reader->records);
     rate_limiter_init(&reader->limiter,
                       (double)values[FILE_SOURCE_RATE].integer / (double)env->parallelism,
                       clock_now_us(env->clock));
@@ -64,6 +84,7 @@ static void reader_close(void *self)
         file_split_done(&reader->splits[i]);
     free(reader->splits);
     schema_unref(reader->schema);
+    buffer_unref(reader->name);
     *reader = (struct file_reader){0};
 }
 
@@ -86,6 +107,7 @@ static void finish_split(struct file_reader *reader)
     reader->finished_count++;
     if (reader->split_first == reader->split_count)
         reader->split_first = reader->split_count = 0;
+    buffer_unref(take_pointer(&reader->name));
     reader->is_started = false;
 }
 
@@ -98,7 +120,13 @@ static enum poll return_rows(struct file_reader *reader, struct batch **ret_batc
         return instead;
     rate_limiter_take(&reader->limiter, batch->row_count);
     batch->origin.split = reader->finished_count;
-    *ret_batch = metadata_add(reader->env->spec, batch, reader->records.name);
+    const struct metadata_value values[FILE_METADATA_COUNT] = {
+        [FILE_METADATA_PATH] = {.text = reader->records.name},
+        [FILE_METADATA_NAME] = {.text = reader->name},
+        [FILE_METADATA_SIZE] = {.integer = (int64_t)reader->splits[reader->split_first].file_size},
+        [FILE_METADATA_OFFSET] = {.integers = record_reader_row_positions(&reader->records)},
+    };
+    *ret_batch = metadata_add(reader->env->spec, metadata, batch, values);
     return POLL_BATCH;
 }
 
@@ -118,6 +146,11 @@ static void start_split(struct file_reader *reader)
 {
     const struct file_split *split = &reader->splits[reader->split_first];
     record_reader_start(&reader->records, split->path, (int64_t)split->next, split->next == 0);
+    const char *slash = strrchr(split->path, '/');
+    const char *name = slash != NULL ? slash + 1 : split->path;
+    reader->name = buffer_create(NULL, (uint32_t)strlen(name));
+    reader->name->size = (uint32_t)strlen(name);
+    memcpy(reader->name->bytes, name, reader->name->size);
     reader->is_started = true;
 }
 
@@ -274,4 +307,5 @@ const struct source_connector source_file = {
                .close = reader_close,
                .next_wake_us = reader_next_wake_us,
                .split_status = reader_split_status},
+    .metadata = metadata,
 };

@@ -1,8 +1,10 @@
 /*
  * Format raw: one column, one line a row, the bytes of the line as they are.
  *
- * A line ends in '\n' ("\r\n" is taken off too); the last one may lack it. A STRING must be valid
- * UTF-8, which may hold NUL bytes; BYTES takes anything. Rows share the bytes that were read.
+ * A line ends in '\n', the last one may lack it; with line_end: crlf a '\r' before it belongs to
+ * the end too, and is written. So a row without '\n' is read as it was written, whatever it ends
+ * in. A STRING must be valid UTF-8, which may hold NUL bytes; BYTES takes anything. Rows share the
+ * bytes that were read.
  */
 #include "connectors/formats/formats.h"
 #include "connectors/formats/line_scan.h"
@@ -11,8 +13,26 @@
 
 #define SCAN_LINES 256
 
+enum raw_option { RAW_LINE_END, RAW_OPTION_COUNT };
+enum raw_line_end { RAW_LF, RAW_CRLF };
+
+static const char *const line_ends[] = {"lf", "crlf", NULL};
+
+static const struct option_spec options[] = {
+    [RAW_LINE_END] = {.name = "line_end",
+                      .type = OPTION_ENUM,
+                      .fallback = "lf",
+                      .choices = line_ends,
+                      .help =
+                          "What ends a line: lf is \\n, and a \\r before it is part of the row; "
+                          "crlf writes \\r\\n and takes both off when reading (also a \\n "
+                          "alone)."},
+    {.name = NULL},
+};
+
 struct raw {
     bool is_text;
+    bool has_crlf;
 };
 
 static enum status check_schema(const struct schema *schema, bool is_source, struct error *err)
@@ -30,9 +50,13 @@ static enum status check_schema(const struct schema *schema, bool is_source, str
 static enum status raw_open(void *self, const struct operator_spec *spec,
                             const struct schema *schema, struct error *err)
 {
-    (void)spec;
+    struct raw *raw = self;
+    struct option_value values[RAW_OPTION_COUNT];
+    TRY(options_from_settings(options, spec->settings, spec->setting_count, "format.", values,
+                              err));
     TRY(check_schema(schema, true, err));
-    ((struct raw *)self)->is_text = schema->columns[0].type.kind == TYPE_STRING;
+    raw->is_text = schema->columns[0].type.kind == TYPE_STRING;
+    raw->has_crlf = values[RAW_LINE_END].integer == RAW_CRLF;
     return STATUS_OK;
 }
 
@@ -45,11 +69,11 @@ static void raw_close(void *self)
 
 /* Appends the line [start, end), or says what is wrong with it. */
 static inline bool append_line(const struct raw *raw, struct buffer *buffer, uint32_t start,
-                               struct line_end line, struct batch_builder *out,
+                               struct line_end line, bool has_end, struct batch_builder *out,
                                struct decode_error *ret_error)
 {
     uint32_t size = line.end - start;
-    if (size > 0 && buffer->bytes[line.end - 1] == '\r')
+    if (raw->has_crlf && has_end && size > 0 && buffer->bytes[line.end - 1] == '\r')
         size--;
     if (line.is_ascii == 0 && raw->is_text && !utf8_is_valid(buffer->bytes + start, size)) {
         const size_t at = utf8_first_bad_byte(buffer->bytes + start, size);
@@ -78,7 +102,7 @@ static enum decode raw_decode(void *self, struct buffer *buffer, uint32_t offset
             *ret_consumed = start - offset;
             if (batch_builder_is_full(out))
                 return DECODE_FULL;
-            const bool good = append_line(raw, buffer, start, lines[i], out, ret_error);
+            const bool good = append_line(raw, buffer, start, lines[i], true, out, ret_error);
             start = lines[i].end + 1;
             *ret_consumed = start - offset;
             if (!good)
@@ -92,7 +116,8 @@ static enum decode raw_decode(void *self, struct buffer *buffer, uint32_t offset
         return DECODE_FULL;
     const struct line_end last = {.end = limit, .is_ascii = scan.is_ascii};
     *ret_consumed = size;
-    return append_line(raw, buffer, start, last, out, ret_error) ? DECODE_DONE : DECODE_ERROR;
+    return append_line(raw, buffer, start, last, false, out, ret_error) ? DECODE_DONE
+                                                                        : DECODE_ERROR;
 }
 
 /* ---- encoding ---- */
@@ -100,7 +125,7 @@ static enum decode raw_decode(void *self, struct buffer *buffer, uint32_t offset
 static enum status raw_encode(void *self, const struct batch *batch, uint32_t row, struct text *out,
                               struct error *err)
 {
-    (void)self;
+    const struct raw *raw = self;
     const struct column *column = batch->columns[0];
     if (column_is_null(column, row))
         return error_set(err, STATUS_RECORD,
@@ -108,11 +133,11 @@ static enum status raw_encode(void *self, const struct batch *batch, uint32_t ro
                          batch->schema->columns[0].name, batch->schema->columns[0].name);
     const struct string_view *view = &column_views(column)[row];
     text_append_bytes(out, string_view_bytes(column, view), view->size);
+    if (raw->has_crlf)
+        text_append_char(out, '\r');
     text_append_char(out, '\n');
     return STATUS_OK;
 }
-
-static const struct option_spec options[] = {{.name = NULL}};
 
 const struct format format_raw = {
     .abi_size = sizeof(struct format),

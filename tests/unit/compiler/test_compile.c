@@ -71,12 +71,18 @@ static const struct format json = {.name = "json",
                                    .options = no_options,
                                    .decoder.open = open_decoder,
                                    .encoder.open = open_decoder};
+static const struct source_metadata file_metadata[] = {
+    {"file.path", "STRING", "Path."},
+    {"file.offset", "BIGINT", "Byte."},
+    {NULL, NULL, NULL},
+};
 static const struct source_connector file_source = {.name = "file",
                                                     .help = "Files.",
                                                     .options = file_source_options,
                                                     .is_replayable = true,
                                                     .needs_format = true,
-                                                    .is_bounded = is_bounded};
+                                                    .is_bounded = is_bounded,
+                                                    .metadata = file_metadata};
 static const struct sink_connector file_sink = {
     .name = "file", .help = "Files.", .options = file_sink_options, .needs_format = true};
 static const struct sink_connector print = {
@@ -272,6 +278,32 @@ START_TEST(errors_have_places_and_ways_out)
 }
 END_TEST
 
+START_TEST(metadata_columns_are_checked)
+{
+    static const struct {
+        const char *nodes;
+        const char *expected;
+    } cases[] = {
+        {"  s:\n    source: {file: /i}\n    format: raw\n"
+         "    schema: {line: string, at: bigint metadata from 'file.ofset'}\n"
+         "  r: {from: s, sink: print}\n",
+         "job:10:32: error: node \"s\": schema at: the source file has no metadata 'file.ofset': "
+         "did "
+         "you mean 'file.offset'?"},
+        {"  s:\n    source: {file: /i}\n    format: raw\n"
+         "    schema: {line: string, at: bigint metadata from 'partition'}\n"
+         "  r: {from: s, sink: print}\n",
+         "it has 'file.path', 'file.offset'"},
+        {"  s:\n    source: {file: /i}\n    format: raw\n"
+         "    schema: {line: string, at: int metadata from 'file.offset'}\n"
+         "  r: {from: s, sink: print}\n",
+         "metadata 'file.offset' has the type BIGINT: write \"at: BIGINT metadata from"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
+        expect_error(cases[i].nodes, cases[i].expected);
+}
+END_TEST
+
 START_TEST(all_errors_come_at_once)
 {
     const char *nodes = "  a: {from: nowhere, sink: print}\n  b: {from: lines, sink: prnt}\n"
@@ -364,6 +396,7 @@ int main(void)
     tcase_add_test(tests, golden_plans);
     tcase_add_test(tests, calcs_merge_and_columns_are_pruned);
     tcase_add_test(tests, errors_have_places_and_ways_out);
+    tcase_add_test(tests, metadata_columns_are_checked);
     tcase_add_test(tests, all_errors_come_at_once);
     tcase_add_test(tests, parameters_are_put_in);
     tcase_add_test(tests, bad_files_are_refused);

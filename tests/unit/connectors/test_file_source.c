@@ -297,7 +297,7 @@ START_TEST(bad_and_too_large_records_go_to_on_error_with_their_byte)
     text_init(&text, 1 << 20);
     text_append(&text, "good\nbad \xFF byte\nnul ");
     text_append_char(&text, '\0');
-    text_append(&text, "\r\n");
+    text_append(&text, "\n");
     const size_t large_at = text.size;
     for (unsigned i = 0; i < 40000; i++)
         text_append_char(&text, 'x');
@@ -377,33 +377,6 @@ START_TEST(a_rate_spreads_lines_evenly)
 }
 END_TEST
 
-START_TEST(metadata_gives_the_path)
-{
-    SCOPED_TEXT char *path = path_of("in.txt");
-    kit_file_write(path, "a\nb\n", 4);
-    struct connector_kit *kit =
-        connector_kit_create(kit_schema("file STRING, line STRING"), KIT_INLINE, "connector.path",
-                             path, "format", "raw", "metadata.file", "file.path", NULL);
-    struct split_list splits = {0};
-    bool is_last = false;
-    ck_assert_int_eq(file_source_discover(kit, &splits, &is_last, NULL), STATUS_OK);
-    void *reader = file_reader_open(kit, &splits);
-    struct batch *batch = NULL;
-    ck_assert_int_eq(file_source()->reader.poll(reader, &kit->emitter, &batch, NULL), POLL_BATCH);
-    struct text out;
-    text_init(&out, 1000);
-    batch_format_row(batch, 1, &out);
-    SCOPED_TEXT char *expected = format_text("+I[%s, b]", path);
-    ck_assert_str_eq(out.bytes, expected);
-    ck_assert_int_eq(batch->origin.last, 4);
-    text_done(&out);
-    batch_unref(batch);
-    file_reader_close(reader);
-    split_list_done(&splits);
-    connector_kit_destroy(kit);
-}
-END_TEST
-
 START_TEST(a_damaged_split_state_is_refused)
 {
     SCOPED_TEXT char *path = path_of("in.txt");
@@ -421,6 +394,14 @@ START_TEST(a_damaged_split_state_is_refused)
         ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_CORRUPT);
     }
     splits.splits[0].state_size = whole;
+    /* A compression that is not known; a reserved byte, to which a later version may give a
+     * meaning.
+     */
+    for (unsigned place = 2; place < 4; place++) {
+        splits.splits[0].state[place] = 100;
+        ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_CORRUPT);
+        splits.splits[0].state[place] = 0;
+    }
     splits.splits[0].state[0] = 9;
     ck_assert_int_eq(file_source()->reader.add_splits(reader, &splits, &err), STATUS_UNSUPPORTED);
     file_reader_close(reader);
@@ -478,7 +459,6 @@ int main(void)
     tcase_add_test(files, a_file_that_shrinks_or_vanishes_is_named_with_its_offset);
     tcase_add_test(files, bad_and_too_large_records_go_to_on_error_with_their_byte);
     tcase_add_test(files, a_rate_spreads_lines_evenly);
-    tcase_add_test(files, metadata_gives_the_path);
     tcase_add_test(files, a_damaged_split_state_is_refused);
     tcase_add_test(files, line_scan_kernels_agree);
     suite_add_tcase(suite, files);

@@ -112,6 +112,20 @@ static void check_round_trip(const struct schema *schema, const char *name, cons
     connector_kit_destroy(kit);
 }
 
+START_TEST(raw_lines_are_what_was_written)
+{
+    /* lf: a carriage return is a character like any other. */
+    check_decode("line STRING", "raw", "format.line_end", "lf", "a\r\n\n\rb\r\r\nlast\r",
+                 "+I[a\r]\n+I[]\n+I[\rb\r\r]\n+I[last\r]\n");
+    /* crlf: exactly one belongs to the end of a line that has an end. */
+    check_decode("line STRING", "raw", "format.line_end", "crlf", "a\r\nb\n\r\nc\r\r\nlast\r",
+                 "+I[a]\n+I[b]\n+I[]\n+I[c\r]\n+I[last\r]\n");
+    struct schema *schema = kit_schema("line BYTES");
+    check_round_trip(schema, "raw", "a\r\n\n\rb\r\r\n\xFF\r\n");
+    schema_unref(schema);
+}
+END_TEST
+
 START_TEST(csv_reads_fields_quotes_and_nulls)
 {
     check_decode("word STRING, count BIGINT", "csv", "format.header", "true",
@@ -347,6 +361,7 @@ int main(void)
     Suite *suite = suite_create("formats");
     TCase *cases = tcase_create("formats");
     tcase_set_timeout(cases, 60);
+    tcase_add_test(cases, raw_lines_are_what_was_written);
     tcase_add_test(cases, csv_reads_fields_quotes_and_nulls);
     tcase_add_test(cases, csv_says_what_is_wrong_and_goes_on);
     tcase_add_test(cases, csv_takes_a_line_with_a_bad_quote_as_a_whole);
