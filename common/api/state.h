@@ -20,6 +20,14 @@
  *   STEP_FAILED err says why
  * Slots stay valid and in place until the next call on the same state. One thread: the task's.
  *
+ * Ranges, of NAMESPACE_FIRST states only (UNSUPPORTED elsewhere). A window is opened by update with
+ * its subkey, fired by scan_range over its subkeys, and closed by remove_range, whose cost follows
+ * the entries in memory that it drops, not the size of the state: what lies in the database goes by
+ * range tombstones. Subkeys order by value (as the types of their columns do, NULL first); ranges
+ * hold the same subkeys whatever the key. A scan gives entries ordered by (key group, subkey, key):
+ * within a key group the windows come one after another, but all of [from, to) of one key group
+ * come before any of the next. So a scan over one window meets all its keys, each once.
+ *
  * Expired entries (TTL since the last write) are never returned.
  */
 #ifndef COMMON_API_STATE_H
@@ -95,6 +103,15 @@ struct state_entry {
     void *slot; /* read only */
 };
 
+/* Subkeys from .. to, given canonically as in a key_batch. */
+struct state_range {
+    const char *from; /* NULL: from the first one on */
+    uint32_t from_size;
+    bool is_after;  /* `from` itself is not in the range */
+    const char *to; /* the first one behind the range; NULL: to the last one */
+    uint32_t to_size;
+};
+
 struct state_ops {
     /* Entries for writing: absent ones are made (ret_fresh[i] = 1, slot all zero). subkeys: NULL or
      * one per key. */
@@ -121,6 +138,21 @@ struct state_ops {
                            uint32_t *ret_count, struct error *err);
     /* Number of keys and bytes, estimates, for status. */
     uint64_t (*entry_count)(const struct state *state);
+    /* Starts a scan over a range; its entries come by scan_next, in the order said above. scan_next
+     * may say STEP_AGAIN (nothing given yet, work so far is kept). */
+    enum step (*scan_range)(struct state *state, const struct state_range *range,
+                            struct error *err);
+    /* Drops every entry of a range. A call drops a bounded number: STEP_AGAIN and STEP_WAIT say
+     * that some entries may be gone and others not: call again with the same range until STEP_DONE.
+     * What is updated in the range afterwards is fresh. Ends a scan. */
+    enum step (*remove_range)(struct state *state, const struct state_range *range,
+                              struct error *err);
+    /* The smallest subkey of a range that has an entry, to find after a restore which windows are
+     * open: begin with NULL as `from`, go on with the one found and is_after. The found subkey is
+     * canonical, valid until the next call on the state. STEP_AGAIN: call again with the same
+     * range. Ends a scan. Not for the hot path: it looks into each key group of the database. */
+    enum step (*find_subkey)(struct state *state, const struct state_range *range, bool *ret_found,
+                             const char **ret_subkey, uint32_t *ret_size, struct error *err);
 };
 
 /* What a backend embeds at the start of its own struct. */
@@ -156,6 +188,31 @@ static inline void state_set_bytes(struct state *state, void *slot, uint32_t fie
                                    const void *bytes, uint32_t size)
 {
     state->ops->set_bytes(state, slot, field, bytes, size);
+}
+
+static inline enum step state_scan_range(struct state *state, const struct state_range *range,
+                                         struct error *err)
+{
+    return state->ops->scan_range(state, range, err);
+}
+
+static inline enum step state_scan_next(struct state *state, struct state_entry *entries,
+                                        uint32_t capacity, uint32_t *ret_count, struct error *err)
+{
+    return state->ops->scan_next(state, entries, capacity, ret_count, err);
+}
+
+static inline enum step state_remove_range(struct state *state, const struct state_range *range,
+                                           struct error *err)
+{
+    return state->ops->remove_range(state, range, err);
+}
+
+static inline enum step state_find_subkey(struct state *state, const struct state_range *range,
+                                          bool *ret_found, const char **ret_subkey,
+                                          uint32_t *ret_size, struct error *err)
+{
+    return state->ops->find_subkey(state, range, ret_found, ret_subkey, ret_size, err);
 }
 
 /* ---- timers: keyed state too, deduplicated by (kind, time, key, namespace) ---- */

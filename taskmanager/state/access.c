@@ -178,7 +178,8 @@ static void access_table(struct access *access, struct misses *misses)
             struct entry *entry = confirm(table, &key, candidates[turn][i - at]);
             if (__builtin_expect(entry != NULL, 1))
                 give(access, i, entry);
-            else if (!access->table->has_stored)
+            else if (!access->table->has_stored ||
+                     (access->table->drop_count > 0 && state_key_is_dropped(access->table, &key)))
                 give_absent(access, i, &key);
             else if (note_miss(misses, i))
                 access->count = i + 1;
@@ -352,8 +353,11 @@ const struct state_ops state_table_ops = {
     .read = table_read,
     .remove = table_remove,
     .set_bytes = table_set_bytes,
-    .scan_start = state_scan_start,
-    .scan_key = state_scan_key,
-    .scan_next = state_scan_next,
+    .scan_start = state_table_scan_start,
+    .scan_key = state_table_scan_key,
+    .scan_next = state_table_scan_next,
     .entry_count = table_entry_count,
+    .scan_range = state_table_scan_range,
+    .remove_range = state_table_remove_range,
+    .find_subkey = state_table_find_subkey,
 };

@@ -392,6 +392,17 @@ enum status state_file_writer_delete(struct state_file_writer *writer, const cha
     return message == NULL ? STATUS_OK : failed(message, "write", writer->path, err);
 }
 
+/* Range tombstones and keys of one file have the same sequence number: they do not hide these. */
+enum status state_file_writer_delete_range(struct state_file_writer *writer, const char *from,
+                                           size_t from_size, const char *to, size_t to_size,
+                                           struct error *err)
+{
+    char *message = NULL;
+    rocksdb_sstfilewriter_delete_range(writer->writer, from, from_size, to, to_size, &message);
+    writer->count++;
+    return message == NULL ? STATUS_OK : failed(message, "write", writer->path, err);
+}
+
 enum status state_file_writer_finish(struct state_file_writer *writer, struct error *err)
 {
     if (writer->count == 0)
@@ -414,6 +425,22 @@ void state_file_writer_destroy(struct state_file_writer *writer)
     (void)unlink(writer->path);
     free(writer->path);
     free(writer);
+}
+
+enum status state_database_delete_files(struct state_database *database,
+                                        struct state_column *column, const char *from,
+                                        size_t from_size, const char *to, size_t to_size,
+                                        struct error *err)
+{
+    char *message = NULL;
+    uint64_t size = 0;
+    rocksdb_approximate_sizes_cf(database->db, column->handle, 1, &from, &from_size, &to, &to_size,
+                                 &size, &message);
+    if (message == NULL && size >= FILE_SIZE_TARGET)
+        rocksdb_delete_file_in_range_cf(database->db, column->handle, from, from_size, to, to_size,
+                                        &message);
+    return message == NULL ? STATUS_OK
+                           : failed(message, "delete files of", database->directory, err);
 }
 
 struct state_iterator *state_iterator_create(struct state_database *database,

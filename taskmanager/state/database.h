@@ -49,9 +49,21 @@ enum status state_file_writer_put(struct state_file_writer *writer, const char *
                                   struct error *err) MUST_CHECK;
 enum status state_file_writer_delete(struct state_file_writer *writer, const char *key,
                                      size_t key_size, struct error *err) MUST_CHECK;
+/* Of all keys from <= x < to that were in the database before this file, none remains. What the
+ * file itself holds stays. In any order. */
+enum status state_file_writer_delete_range(struct state_file_writer *writer, const char *from,
+                                           size_t from_size, const char *to, size_t to_size,
+                                           struct error *err) MUST_CHECK;
 enum status state_file_writer_finish(struct state_file_writer *writer,
                                      struct error *err) MUST_CHECK;
 void state_file_writer_destroy(struct state_file_writer *writer);
+
+/* Deletes the files that hold only keys of a range that has been deleted, if it is worth while; to
+ * itself may be taken for a part of the range. */
+enum status state_database_delete_files(struct state_database *database,
+                                        struct state_column *column, const char *from,
+                                        size_t from_size, const char *to, size_t to_size,
+                                        struct error *err) MUST_CHECK;
 
 struct state_iterator *state_iterator_create(struct state_database *database,
                                              struct state_column *column);

@@ -20,15 +20,20 @@ void write_set_destroy(struct write_set *set)
 {
     if (set == NULL)
         return;
-    for (size_t i = 0; i < set->list_count; i++)
+    for (size_t i = 0; i < set->list_count; i++) {
         free(set->lists[i].entries);
+        free(set->lists[i].drops);
+    }
     free(set->lists);
+    uint32_t all = UINT32_MAX;
+    state_dropped_free(set, &all);
+    free(set->dropped);
     free(set->captured);
     text_done(&set->captured_bytes);
     free(set);
 }
 
-static struct write_list *set_list(struct write_set *set, struct state_table *table)
+struct write_list *write_set_list(struct write_set *set, struct state_table *table)
 {
     for (size_t i = 0; i < set->list_count; i++) {
         if (set->lists[i].table == table)
@@ -135,7 +140,7 @@ static void capture_for_memory(struct state_table *table, struct entry *entry)
                             &backend->memory_captured);
 }
 
-static struct write_set *find_set(const struct state_backend *backend, uint32_t number)
+struct write_set *write_set_find(const struct state_backend *backend, uint32_t number)
 {
     if (backend->open_set != NULL && backend->open_set->number == number)
         return backend->open_set;
@@ -156,7 +161,7 @@ void state_entry_dirty(struct state_table *table, struct entry *entry)
         return;
     }
     if (entry->stamp != 0) {
-        struct write_set *set = find_set(backend, entry->stamp);
+        struct write_set *set = write_set_find(backend, entry->stamp);
         CHECK(set != NULL);
         (void)pthread_mutex_lock(&backend->capture_lock);
         if (entry->written != entry->stamp) {
@@ -175,6 +180,7 @@ struct entry *state_entry_add(struct state_table *table, const struct entry_key 
     if (backend->config.kind == STATE_BACKEND_ROCKSDB) {
         struct entry *entry = entry_table_add(&table->table, key);
         dirty_push(table, entry);
+        state_entry_index(table, entry);
         return entry;
     }
     (void)pthread_mutex_lock(&backend->capture_lock);
@@ -182,6 +188,7 @@ struct entry *state_entry_add(struct state_table *table, const struct entry_key 
     entry->stamp = backend->epoch;
     entry->written = backend->memory_mark; /* not in what that mark captures */
     (void)pthread_mutex_unlock(&backend->capture_lock);
+    state_entry_index(table, entry);
     return entry;
 }
 
@@ -190,6 +197,8 @@ void state_entry_free(struct state_table *table, struct entry *entry)
     if (!table->is_timers)
         state_slot_release(&table->codec.layout, entry_slot(&table->table, entry),
                            &table->backend->arena);
+    if (table->has_namespaces)
+        namespace_index_remove(&table->namespaces, entry);
     entry_table_drop(&table->table, entry);
 }
 
@@ -233,6 +242,7 @@ static void release_entry(struct state_table *table, struct entry *entry, uint32
 
 static bool release_set(struct state_backend *backend, struct write_set *set, uint32_t *budget)
 {
+    state_drops_release(set);
     while (set->done_list < set->list_count) {
         struct write_list *list = &set->lists[set->done_list];
         while (set->done_entry<list->count && * budget> 0) {
@@ -240,7 +250,7 @@ static bool release_set(struct state_backend *backend, struct write_set *set, ui
             if (set->done_entry + 8 < list->count)
                 __builtin_prefetch(list->entries[set->done_entry + 8]);
             (*budget)--;
-            if (entry == NULL)
+            if (entry == NULL || entry->is_dropped != 0)
                 continue;
             const bool is_unchanged = entry->stamp == set->number;
             release_entry(list->table, entry, set->number);
@@ -257,10 +267,11 @@ static bool release_set(struct state_backend *backend, struct write_set *set, ui
         set->done_list++;
         set->done_entry = 0;
     }
-    return true;
+    state_dropped_free(set, budget);
+    return set->dropped_count == 0;
 }
 
-static void release_written(struct state_backend *backend)
+void state_release_written(struct state_backend *backend)
 {
     uint32_t budget = RELEASE_COUNT_MAX;
     while (backend->flight != NULL && budget > 0) {
@@ -278,6 +289,7 @@ static void release_written(struct state_backend *backend)
 
 static void launch(struct state_backend *backend, struct write_set *set)
 {
+    state_drops_attach(backend, set);
     for (size_t i = 0; i < set->list_count; i++)
         set->lists[i].table->has_stored = backend->database != NULL;
     if (backend->flight_last != NULL)
@@ -289,7 +301,7 @@ static void launch(struct state_backend *backend, struct write_set *set)
     state_queue_push(backend, set);
 }
 
-static void launch_open_set(struct state_backend *backend)
+void state_launch_open_set(struct state_backend *backend)
 {
     struct write_set *set = backend->open_set;
     if (set == NULL)
@@ -298,17 +310,22 @@ static void launch_open_set(struct state_backend *backend)
     launch(backend, set);
 }
 
-static void evict_dirty(struct state_backend *backend, struct state_table *table,
-                        struct entry *entry)
+void state_start_open_set(struct state_backend *backend)
 {
     if (backend->open_set == NULL)
         backend->open_set = set_create(backend, ++backend->last_number);
+}
+
+static void evict_dirty(struct state_backend *backend, struct state_table *table,
+                        struct entry *entry)
+{
+    state_start_open_set(backend);
     struct write_set *set = backend->open_set;
     /* It has been in this set before and was changed since: the set holds the captured value, and
      * an entry only once. Its turn comes when the set is on its way. */
     if (entry->written == set->number)
         return;
-    struct write_list *list = set_list(set, table);
+    struct write_list *list = write_set_list(set, table);
     table->dirty[entry->position] = NULL;
     entry->stamp = set->number;
     array_push(list->entries, list->count, list->capacity) = entry;
@@ -347,7 +364,7 @@ static uint32_t evict_some(struct state_backend *backend, uint64_t goal_bytes)
                 evict_entry(backend, table, entries[i]);
             looked += count + 1;
             if (backend->open_set != NULL && backend->open_set->byte_count >= set_bytes)
-                launch_open_set(backend);
+                state_launch_open_set(backend);
         } while (table->clock_hand != 0 && looked < EVICT_WALK_MAX &&
                  backend->arena.used_bytes > goal_bytes + backend->flight_bytes);
     }
@@ -362,7 +379,7 @@ enum step state_backend_make_room(struct state_backend *backend, struct error *e
         return state_backend_failed(backend, err);
     const uint64_t limit = backend->config.cache_bytes;
     if (backend->flight != NULL)
-        release_written(backend);
+        state_release_written(backend);
     if (backend->config.kind == STATE_BACKEND_MEMORY) {
         if (backend->arena.used_bytes <= limit)
             return STEP_DONE;
@@ -386,7 +403,7 @@ enum step state_backend_make_room(struct state_backend *backend, struct error *e
     }
     if (backend->arena.used_bytes <= limit)
         return STEP_DONE;
-    launch_open_set(backend);
+    state_launch_open_set(backend);
     if (backend->flight == NULL)
         return STEP_AGAIN; /* everything had been used: the hand has to come round once more */
     /* The oldest set may have been written meanwhile: its wake was before this call. */
@@ -398,7 +415,7 @@ enum step state_backend_make_room(struct state_backend *backend, struct error *e
 
 void state_mark(struct state_backend *backend, struct snapshot_work *work)
 {
-    launch_open_set(backend);
+    state_launch_open_set(backend);
     struct write_set *set = set_create(backend, backend->epoch);
     set->work = work;
     backend->epoch = ++backend->last_number;
@@ -408,7 +425,7 @@ void state_mark(struct state_backend *backend, struct snapshot_work *work)
         text_clear(&backend->memory_captured);
         (void)pthread_mutex_unlock(&backend->capture_lock);
         for (size_t i = 0; i < backend->table_count; i++)
-            (void)set_list(set, backend->tables[i]);
+            (void)write_set_list(set, backend->tables[i]);
         launch(backend, set);
         return;
     }
@@ -416,7 +433,7 @@ void state_mark(struct state_backend *backend, struct snapshot_work *work)
         struct state_table *table = backend->tables[i];
         if (table->dirty_count == 0)
             continue;
-        struct write_list *list = set_list(set, table);
+        struct write_list *list = write_set_list(set, table);
         *list = (struct write_list){.table = table,
                                     .entries = table->dirty,
                                     .count = table->dirty_count,

@@ -223,7 +223,21 @@ struct entry *entry_table_add(struct entry_table *table, const struct entry_key 
     return entry;
 }
 
+void entry_table_free(struct entry_table *table, struct entry *entry)
+{
+    if (entry->is_long != 0)
+        arena_give_bytes(table->arena, (char *)entry_key_bytes(table, entry),
+                         padded(entry->key_size) + padded(entry->subkey_size));
+    arena_give(table->arena, entry);
+}
+
 void entry_table_drop(struct entry_table *table, struct entry *entry)
+{
+    entry_table_unlink(table, entry);
+    entry_table_free(table, entry);
+}
+
+void entry_table_unlink(struct entry_table *table, const struct entry *entry)
 {
     struct entry_segment *segment = table_segment(table, entry->hash);
     const uint32_t mask = segment->chunk_count - 1;
@@ -238,10 +252,6 @@ void entry_table_drop(struct entry_table *table, struct entry *entry)
                 chunk->tags[slot] = 0;
                 segment->entry_count--;
                 table->entry_count--;
-                if (entry->is_long != 0)
-                    arena_give_bytes(table->arena, (char *)entry_key_bytes(table, entry),
-                                     padded(entry->key_size) + padded(entry->subkey_size));
-                arena_give(table->arena, entry);
                 return;
             }
         }

@@ -48,8 +48,8 @@ struct entry {
     uint32_t subkey_size;
     uint8_t touched; /* 0: not since the clock hand passed; else the table's round then */
     uint8_t flags;
-    uint8_t is_long; /* key and subkey lie in a piece of their own; never changes */
-    uint8_t spare;
+    uint8_t is_long;    /* key and subkey lie in a piece of their own; never changes */
+    uint8_t is_dropped; /* out of the table, freed with a set (drop.c) */
 };
 
 struct entry_chunk {
@@ -97,6 +97,9 @@ struct entry *entry_table_add(struct entry_table *table, const struct entry_key 
     __attribute__((returns_nonnull));
 /* Takes the entry out and frees it (not what its slot points to). */
 void entry_table_drop(struct entry_table *table, struct entry *entry);
+/* The two halves of it. */
+void entry_table_unlink(struct entry_table *table, const struct entry *entry);
+void entry_table_free(struct entry_table *table, struct entry *entry);
 
 /* Walks in the order of segments: the entries of one chunk; *cursor starts at 0 and is 0 again at
  * the end of a round. Between changes of the table a round meets every entry once. */

@@ -4,6 +4,8 @@
  *   access.c     update, read, remove, set_bytes: the hot path        (worker)
  *   dirty.c      who changed since which mark; sets; eviction         (worker)
  *   scan.c       entries in storage order                             (worker)
+ *   range.c      ranges of namespaces: scans, removal, enumeration    (worker)
+ *   drop.c       dropped ranges on their way to the database          (worker, writer thread)
  *   timers.c     timers as entries, with heaps over them              (worker)
  *   writer.c     the ordered queue of sets                            (writer thread)
  *   snapshot.c   begin, abort, upload, result                         (worker, upload thread)
@@ -17,6 +19,12 @@
  * eviction gives the entries it takes a set and a number of their own. Entries of a set stay where
  * they are until the worker has been told that the set is written.
  *
+ * A dropped range travels with the next set that is launched, before that set's entries: whatever
+ * was evicted before it has been launched, and whatever is made in the range later belongs to that
+ * set or a later one. Until the set is written the database still shows the range: misses and scans
+ * take what they find there for absent. An entry that is dropped while a set in flight points to it
+ * leaves the table at once and is freed with that set.
+ *
  * In the memory backend nothing is written by sets: a stamp older than the epoch means "unchanged
  * since the mark", and `written` is the number of the last mark that has captured the entry.
  */
@@ -26,6 +34,7 @@
 #include "taskmanager/state/backend.h"
 #include "taskmanager/state/database.h"
 #include "taskmanager/state/entry_table.h"
+#include "taskmanager/state/namespace_index.h"
 #include "taskmanager/state/state_meta.h"
 #include "taskmanager/state/state_value.h"
 
@@ -39,9 +48,19 @@
 
 struct keyed_operator;
 
+/* A range of namespaces whose entries are gone: storage bytes of subkeys, from <= x < to. */
+struct state_drop {
+    uint32_t number; /* of the set that it travels with; 0: none yet */
+    bool has_to;     /* false: to the last one */
+    struct text from;
+    struct text to;
+};
+
+enum scan_kind { SCAN_ALL, SCAN_KEY, SCAN_RANGE };
+
 struct state_scan {
     bool is_active;
-    bool is_one_key;
+    enum scan_kind kind;
     struct entry **entries; /* by key group */
     size_t entry_count;
     size_t entry_capacity;
@@ -49,11 +68,24 @@ struct state_scan {
     struct key_run *run; /* of the group that is being scanned */
     size_t run_at;
     struct state_iterator *iterator; /* NULL: nothing in the database */
-    struct text prefix;
-    struct text keys; /* canonical bytes of what came from the database */
+    struct text prefix;              /* SCAN_KEY: of the storage bytes */
+    struct text keys;                /* canonical bytes of what came from the database */
     char *slots;
     uint32_t slot_capacity;
     uint32_t slots_used;
+    struct state_drop *drops; /* copies: what the iterator shows there is gone */
+    size_t drop_count;
+    struct text seek;
+    /* SCAN_RANGE */
+    struct state_drop range;     /* what is scanned */
+    int32_t group;               /* -1: before the first */
+    struct namespace_node *node; /* to be loaded next */
+    struct text high;            /* key group and the end of the range */
+    bool is_find;                /* narrows the range to what is before the smallest one found */
+    bool has_found;
+    struct state_drop asked; /* the range that a find began with */
+    struct text found;       /* canonical */
+    uint32_t found_size;
 };
 
 struct state_table {
@@ -75,6 +107,13 @@ struct state_table {
     struct state_column *column; /* rocksdb */
     bool has_stored;             /* the database may hold entries */
     struct state_scan scan;
+    bool has_namespaces; /* namespace-first, with a subkey */
+    struct namespace_index namespaces;
+    struct text scratch;
+    struct state_drop **drops; /* that the database does not know; the pending ones come last */
+    size_t drop_count;
+    size_t drop_capacity;
+    size_t pending_drop_count;
 };
 
 struct timer_heap {
@@ -94,6 +133,8 @@ struct keyed_operator {
 
 struct write_list {
     struct state_table *table;
+    struct state_drop **drops; /* of the table; they go before the entries */
+    size_t drop_count;
     struct entry **entries;
     size_t count;
     size_t capacity;
@@ -103,6 +144,11 @@ struct captured {
     struct entry *entry;
     size_t offset;
     size_t size; /* SIZE_MAX: deleted */
+};
+
+struct dropped_entry {
+    struct state_table *table;
+    struct entry *entry;
 };
 
 struct snapshot_work;
@@ -124,6 +170,9 @@ struct write_set {
     _Atomic bool is_written;
     size_t done_list; /* how far the worker has released it */
     size_t done_entry;
+    struct dropped_entry *dropped; /* freed with the set */
+    size_t dropped_count;
+    size_t dropped_capacity;
 };
 
 struct snapshot_work {
@@ -233,6 +282,16 @@ static inline bool entry_is_expired(const struct state_table *table, struct entr
     return table->codec.has_ttl && wall_ms - *entry_write_ms(entry) >= table->descriptor.ttl_ms;
 }
 
+/* Puts a new entry into the list of its namespace. */
+void state_entry_index(struct state_table *table, struct entry *entry);
+
+/* Storage bytes in their order. */
+static inline int state_compare_bytes(const char *a, size_t a_size, const char *b, size_t b_size)
+{
+    const int order = memcmp(a, b, a_size < b_size ? a_size : b_size);
+    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
+}
+
 /* ---- changes (dirty.c) ---- */
 
 /* Before the content of an entry changes whose stamp is not the epoch. */
@@ -250,6 +309,16 @@ struct entry *state_entry_add(struct state_table *table, const struct entry_key 
 void state_entry_remove(struct state_table *table, struct entry *entry);
 /* Frees an entry and what its slot points to. */
 void state_entry_free(struct state_table *table, struct entry *entry);
+/* The set of that number which is being filled or in flight, or NULL. */
+struct write_set *write_set_find(const struct state_backend *backend, uint32_t number);
+/* The list of a table in a set that nobody else has seen yet. */
+struct write_list *write_set_list(struct write_set *set, struct state_table *table);
+/* Queues the eviction set that is being filled, if there is one; start makes one if there is none.
+ */
+void state_launch_open_set(struct state_backend *backend);
+void state_start_open_set(struct state_backend *backend);
+/* Frees what belongs to written sets, some of it. */
+void state_release_written(struct state_backend *backend);
 /* Before each batch: releases written sets, evicts. STEP_DONE: there is room. */
 enum step state_backend_make_room(struct state_backend *backend, struct error *err);
 /* Queues the set of the current epoch; the next epoch begins. */
@@ -288,13 +357,57 @@ enum step state_delete_timer(struct keyed_state *keyed, const struct timer *time
 enum status state_timers_restore(struct keyed_operator *owner, struct error *err) MUST_CHECK;
 void state_timers_done(struct keyed_operator *owner);
 
-/* ---- scans ---- */
+/* ---- scans (scan.c, range.c) ---- */
 
-enum step state_scan_start(struct state *state, struct error *err);
-enum step state_scan_key(struct state *state, const char *key, uint32_t key_size, uint64_t hash,
-                         struct error *err);
-enum step state_scan_next(struct state *state, struct state_entry *entries, uint32_t capacity,
-                          uint32_t *ret_count, struct error *err);
+enum step state_table_scan_start(struct state *state, struct error *err);
+enum step state_table_scan_key(struct state *state, const char *key, uint32_t key_size,
+                               uint64_t hash, struct error *err);
+enum step state_table_scan_next(struct state *state, struct state_entry *entries, uint32_t capacity,
+                                uint32_t *ret_count, struct error *err);
+enum step state_table_scan_range(struct state *state, const struct state_range *range,
+                                 struct error *err);
+enum step state_table_remove_range(struct state *state, const struct state_range *range,
+                                   struct error *err);
+enum step state_table_find_subkey(struct state *state, const struct state_range *range,
+                                  bool *ret_found, const char **ret_subkey, uint32_t *ret_size,
+                                  struct error *err);
 void state_scan_end(struct state_table *table);
+void state_scan_begin(struct state_table *table, enum scan_kind kind);
+/* Gives up to capacity entries; fewer
+ * at the end (*ret_is_end) or when the budget of one call is used up. */
+enum status state_scan_some(struct state_table *table, struct state_entry *entries,
+                            uint32_t capacity, uint32_t *ret_count, bool *ret_is_end,
+                            struct error *err) MUST_CHECK;
+/* The next key group of a range scan; false at the end. */
+bool state_range_next_group(struct state_table *table);
+
+/* ---- dropped ranges (drop.c) ---- */
+
+void state_drop_init(struct state_drop *drop);
+void state_drop_done(struct state_drop *drop);
+void state_drop_copy(struct state_drop *drop, const struct state_drop *from);
+/* The drop that holds a subkey, by its storage bytes (anything may follow them); or NULL. */
+const struct state_drop *state_drop_find(struct state_drop *const *drops, size_t count,
+                                         const char *bytes, size_t size);
+bool state_drop_holds(const struct state_drop *drop, const char *bytes, size_t size);
+/* Whether what the database shows for a key is gone. */
+bool state_key_is_dropped(struct state_table *table, const struct entry_key *key);
+/* The table's entries in the range are gone from memory: STEP_DONE, or as make_room. */
+enum step state_drop_add(struct state_table *table, const struct state_drop *range,
+                         struct error *err);
+/* All pending drops of the backend go with this set. */
+void state_drops_attach(struct state_backend *backend, struct write_set *set);
+/* The set is written. */
+void state_drops_release(struct write_set *set);
+/* Takes an entry out without a tombstone: a drop follows. */
+void state_entry_drop(struct state_table *table, struct entry *entry);
+void state_dropped_free(struct write_set *set, uint32_t *budget);
+/* Writer thread: the tombstones of a list's drops; then, when they are in the database, the files
+ * that hold nothing else. */
+enum status state_drops_write(struct state_backend *backend, const struct write_list *list,
+                              struct state_file_writer *writer, struct error *err) MUST_CHECK;
+enum status state_drops_delete_files(struct state_backend *backend, const struct write_list *list,
+                                     struct error *err) MUST_CHECK;
+void state_drops_done(struct state_table *table);
 
 #endif

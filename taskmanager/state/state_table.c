@@ -118,8 +118,16 @@ enum status state_table_create(struct keyed_operator *owner,
         .ops = &state_table_ops, .layout = table->codec.layout, .descriptor = &table->descriptor};
     /* Timers keep their place in the heap where others keep the slot. */
     const uint32_t slot_size = is_timers ? 8 : table->codec.layout.size;
-    entry_table_init(&table->table, &backend->arena, table->codec.has_ttl ? 16 : 0, slot_size,
+    const uint32_t time_size = table->codec.has_ttl ? 16 : 0;
+    table->has_namespaces =
+        !is_timers && descriptor->order == STATE_NAMESPACE_FIRST && descriptor->subkey_count > 0;
+    const uint32_t link_size = table->has_namespaces ? (uint32_t)sizeof(struct namespace_link) : 0;
+    entry_table_init(&table->table, &backend->arena, time_size + link_size, slot_size,
                      is_timers || descriptor->subkey_count > 0);
+    if (table->has_namespaces)
+        namespace_index_init(&table->namespaces, &backend->arena, backend->config.key_groups,
+                             ENTRY_TIME_OFFSET + time_size);
+    text_init(&table->scratch, SIZE_MAX / 4);
     status = attach_storage(table, err);
     if (status != STATUS_OK) {
         (void)error_wrap(err, status, "operator %s, state %s", owner->uid, descriptor->name);
@@ -147,7 +155,11 @@ void state_table_destroy(struct state_table *table)
                                    &table->backend->arena);
         } while (cursor != 0);
     }
+    namespace_index_done(&table->namespaces);
+    state_drops_done(table);
     entry_table_done(&table->table);
+    if (table->scratch.bytes != NULL)
+        text_done(&table->scratch);
     free(table->dirty);
     free(table->scan.slots);
     free(table->scan.entries);
@@ -216,6 +228,18 @@ void state_storage_key_of(const struct state_table *table, const struct entry *e
         .hash = entry->hash,
     };
     state_storage_key(table, &key, hash_of_key(table, entry), out);
+}
+
+void state_entry_index(struct state_table *table, struct entry *entry)
+{
+    if (!table->has_namespaces)
+        return;
+    text_clear(&table->scratch);
+    key_storage_from_canonical(table->descriptor.subkey_types, table->descriptor.subkey_count,
+                               entry_subkey_bytes(&table->table, entry), entry->subkey_size,
+                               &table->scratch);
+    namespace_index_add(&table->namespaces, entry, state_key_group(table, entry),
+                        table->scratch.bytes, (uint32_t)table->scratch.size);
 }
 
 static enum status damaged_key(const struct state_table *table, struct error *err)
@@ -288,6 +312,7 @@ enum status state_entry_load(struct state_table *table, const struct entry_key *
 {
     struct entry *entry = entry_table_add(&table->table, key);
     entry->flags = ENTRY_STORED;
+    state_entry_index(table, entry);
     if (ret_entry != NULL)
         *ret_entry = entry;
     if (table->is_timers)

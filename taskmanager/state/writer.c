@@ -101,7 +101,7 @@ static enum status write_list(struct state_backend *backend, struct write_set *s
                               struct write_list *list, struct error *err)
 {
     key_run_sort_by_group(list->table, list->entries, &list->count);
-    if (list->count == 0)
+    if (list->count == 0 && list->drop_count == 0)
         return STATUS_OK;
     struct list_writer writer = {.backend = backend, .set = set, .table = list->table};
     SCOPED_TEXT char *path = format_text("%s/new-%llu.sst", backend->config.directory,
@@ -110,7 +110,11 @@ static enum status write_list(struct state_backend *backend, struct write_set *s
     key_run_init(&writer.run);
     for (int i = 0; i < CAPTURE_COUNT; i++)
         text_init(&writer.values[i], SIZE_MAX / 4);
-    const enum status status = write_groups(&writer, list->entries, list->count, err);
+    enum status status = state_drops_write(backend, list, writer.file, err);
+    if (status == STATUS_OK)
+        status = write_groups(&writer, list->entries, list->count, err);
+    if (status == STATUS_OK)
+        status = state_drops_delete_files(backend, list, err);
     for (int i = 0; i < CAPTURE_COUNT; i++)
         text_done(&writer.values[i]);
     key_run_done(&writer.run);

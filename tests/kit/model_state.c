@@ -1,45 +1,10 @@
 /* Keyed state as sorted arrays: see model_state.h. */
-#include "tests/kit/model_state.h"
+#include "tests/kit/model_parts.h"
 
 #include "common/base/allocate.h"
 #include "common/base/check.h"
-#include "common/base/random.h"
 
 #include <string.h>
-
-#define MODEL_STATE_MAX 16
-
-struct model_entry {
-    char *key; /* padded as key_batch promises */
-    uint32_t key_size;
-    uint64_t hash;
-    char *subkey;
-    uint32_t subkey_size;
-    char *slot;
-};
-
-struct model_state {
-    struct state state;
-    struct state_descriptor descriptor;
-    char *name;
-    struct schema *schema;
-    struct model_keyed *keyed;
-    struct model_entry *entries;
-    size_t count;
-    size_t capacity;
-    bool is_registered;
-    bool is_scanning;
-    size_t scan_at;
-    size_t scan_end;
-};
-
-struct model_keyed {
-    struct keyed_state keyed;
-    struct random random;
-    bool is_hesitant;
-    uint32_t state_count;
-    struct model_state states[MODEL_STATE_MAX];
-};
 
 static void lay_out(struct value_layout *layout, const struct schema *schema)
 {
@@ -131,8 +96,7 @@ static size_t find_entry(const struct model_state *model, const struct key_batch
     return low;
 }
 
-/* Chooses what this call does: a step, and for STEP_DONE how many of `left` entries. */
-static enum step hesitate(struct model_state *model, uint32_t left, uint32_t *ret_count)
+enum step model_hesitate(struct model_state *model, uint32_t left, uint32_t *ret_count)
 {
     struct model_keyed *keyed = model->keyed;
     *ret_count = left;
@@ -151,6 +115,15 @@ static enum step hesitate(struct model_state *model, uint32_t left, uint32_t *re
     return STEP_DONE;
 }
 
+void model_end_scan(struct model_state *model)
+{
+    for (size_t i = 0; model->ranged != NULL && i < model->scan_end; i++)
+        text_done(&model->ranged[i].order);
+    free(model->ranged);
+    model->ranged = NULL;
+    model->is_scanning = false;
+}
+
 static enum step model_update(struct state *state, const struct key_batch *keys,
                               const struct key_batch *subkeys, uint32_t first, uint32_t *ret_count,
                               void **ret_slots, uint8_t *ret_fresh, struct error *err)
@@ -159,8 +132,8 @@ static enum step model_update(struct state *state, const struct key_batch *keys,
     (void)err;
     CHECK(first < keys->count && (subkeys == NULL || subkeys->count == keys->count));
     CHECK((model->descriptor.subkey_types != NULL) == (subkeys != NULL));
-    model->is_scanning = false;
-    const enum step step = hesitate(model, keys->count - first, ret_count);
+    model_end_scan(model);
+    const enum step step = model_hesitate(model, keys->count - first, ret_count);
     for (uint32_t i = first; step == STEP_DONE && i < first + *ret_count; i++) {
         bool found;
         const size_t at = find_entry(model, keys, subkeys, i, &found);
@@ -189,7 +162,7 @@ static enum step model_read(struct state *state, const struct key_batch *keys,
 {
     struct model_state *model = (struct model_state *)state;
     (void)err;
-    const enum step step = hesitate(model, keys->count - first, ret_count);
+    const enum step step = model_hesitate(model, keys->count - first, ret_count);
     for (uint32_t i = first; step == STEP_DONE && i < first + *ret_count; i++) {
         bool found;
         const size_t at = find_entry(model, keys, subkeys, i, &found);
@@ -198,7 +171,7 @@ static enum step model_read(struct state *state, const struct key_batch *keys,
     return step;
 }
 
-static void free_entry(const struct model_state *model, struct model_entry *entry)
+void model_free_entry(const struct model_state *model, struct model_entry *entry)
 {
     free_slot(model, entry->slot);
     free(entry->key);
@@ -211,14 +184,14 @@ static enum step model_remove(struct state *state, const struct key_batch *keys,
 {
     struct model_state *model = (struct model_state *)state;
     (void)err;
-    model->is_scanning = false;
-    const enum step step = hesitate(model, keys->count - first, ret_count);
+    model_end_scan(model);
+    const enum step step = model_hesitate(model, keys->count - first, ret_count);
     for (uint32_t i = first; step == STEP_DONE && i < first + *ret_count; i++) {
         bool found;
         const size_t at = find_entry(model, keys, subkeys, i, &found);
         if (!found)
             continue;
-        free_entry(model, &model->entries[at]);
+        model_free_entry(model, &model->entries[at]);
         memmove(&model->entries[at], &model->entries[at + 1],
                 (model->count - 1 - at) * sizeof(model->entries[0]));
         model->count--;
@@ -244,7 +217,8 @@ static enum step model_scan_start(struct state *state, struct error *err)
     struct model_state *model = (struct model_state *)state;
     uint32_t ignored;
     (void)err;
-    const enum step step = hesitate(model, 0, &ignored);
+    model_end_scan(model);
+    const enum step step = model_hesitate(model, 0, &ignored);
     model->is_scanning = step == STEP_DONE;
     model->scan_at = 0;
     model->scan_end = model->count;
@@ -257,6 +231,7 @@ static enum step model_scan_key(struct state *state, const char *key, uint32_t k
     struct model_state *model = (struct model_state *)state;
     (void)hash;
     (void)err;
+    model_end_scan(model);
     size_t first = 0;
     while (first < model->count && compare_keys(model->entries[first].key,
                                                 model->entries[first].key_size, key, key_size) < 0)
@@ -279,11 +254,13 @@ static enum step model_scan_next(struct state *state, struct state_entry *entrie
     CHECK(model->is_scanning);
     const size_t left = model->scan_end - model->scan_at;
     uint32_t count = left < capacity ? (uint32_t)left : capacity;
-    const enum step step = hesitate(model, count, &count);
+    const enum step step = model_hesitate(model, count, &count);
     if (step != STEP_DONE)
         return step;
     for (uint32_t i = 0; i < count; i++) {
-        const struct model_entry *entry = &model->entries[model->scan_at + i];
+        const size_t at = model->scan_at + i;
+        const struct model_entry *entry =
+            &model->entries[model->ranged != NULL ? model->ranged[at].index : at];
         entries[i] = (struct state_entry){
             .hash = entry->hash,
             .key = entry->key,
@@ -312,6 +289,9 @@ static const struct state_ops model_state_ops = {
     .scan_key = model_scan_key,
     .scan_next = model_scan_next,
     .entry_count = model_entry_count,
+    .scan_range = model_scan_range,
+    .remove_range = model_remove_range,
+    .find_subkey = model_find_subkey,
 };
 
 static struct model_state *add_state(struct model_keyed *keyed, const char *name,
@@ -399,7 +379,8 @@ void model_keyed_destroy(struct model_keyed *keyed)
     for (uint32_t s = 0; s < keyed->state_count; s++) {
         struct model_state *model = &keyed->states[s];
         for (size_t i = 0; i < model->count; i++)
-            free_entry(model, &model->entries[i]);
+            model_free_entry(model, &model->entries[i]);
+        model_end_scan(model);
         free(model->entries);
         free(model->state.layout.offsets);
         free(model->name);
