@@ -94,6 +94,20 @@ bool check_columns(struct analyzer *analyzer, const char *clause,
     return is_good;
 }
 
+int32_t event_time_of(struct compiler *compiler, const struct schema *from,
+                      const struct named_expression *columns, uint32_t count)
+{
+    if (from->event_time < 0)
+        return -1;
+    const char *name = from->columns[from->event_time].name;
+    const char *quoted = quote_name(compiler, name);
+    for (uint32_t i = 0; i < count; i++) {
+        if (strcmp(columns[i].text, quoted) == 0 || strcmp(columns[i].text, name) == 0)
+            return (int32_t)i;
+    }
+    return -1;
+}
+
 void keep_schema(struct analyzer *analyzer, struct schema *schema)
 {
     array_push(analyzer->kept, analyzer->kept_count, analyzer->kept_capacity) = schema;
@@ -132,14 +146,18 @@ static void analyze_unnest(struct analyzer *analyzer)
     struct schema_column *columns =
         pool_take(&analyzer->compiler->pool, input->column_count + 1, sizeof(*columns));
     uint32_t count = 0;
+    int32_t event_time = -1;
     for (uint32_t i = 0; i < input->column_count; i++) {
-        if ((int32_t)i != same)
-            columns[count++] = (struct schema_column){.name = input->columns[i].name,
-                                                      .type = input->columns[i].type};
+        if ((int32_t)i == same)
+            continue;
+        if ((int32_t)i == input->event_time)
+            event_time = (int32_t)count;
+        columns[count++] =
+            (struct schema_column){.name = input->columns[i].name, .type = input->columns[i].type};
     }
     columns[count++] = (struct schema_column){.name = column->name, .type = type.children[0].type};
     struct plan_operator *stage =
-        add_operator(analyzer, ROLE_UNNEST, "unnest", schema_create(columns, count, -1));
+        add_operator(analyzer, ROLE_UNNEST, "unnest", schema_create(columns, count, event_time));
     stage->columns = node->unnest.items;
     stage->column_count = 1;
 }
@@ -167,7 +185,8 @@ static void analyze_set(struct analyzer *analyzer)
     if (!check_columns(analyzer, "set", columns, count, types))
         return;
     struct plan_operator *stage =
-        add_operator(analyzer, ROLE_CALC, "calc", schema_create(types, count, -1));
+        add_operator(analyzer, ROLE_CALC, "calc",
+                     schema_create(types, count, event_time_of(compiler, input, columns, count)));
     stage->columns = columns;
     stage->column_count = count;
 }
@@ -204,8 +223,10 @@ static void analyze_select(struct analyzer *analyzer)
         pool_take(&analyzer->compiler->pool, select->count, sizeof(*types));
     if (!check_columns(analyzer, "select", select->items, select->count, types))
         return;
-    struct plan_operator *stage =
-        add_operator(analyzer, ROLE_SELECT, "calc", schema_create(types, select->count, -1));
+    const int32_t event_time =
+        event_time_of(analyzer->compiler, analyzer->current, select->items, select->count);
+    struct plan_operator *stage = add_operator(analyzer, ROLE_SELECT, "calc",
+                                               schema_create(types, select->count, event_time));
     stage->columns = select->items;
     stage->column_count = select->count;
 }
@@ -277,7 +298,8 @@ static struct schema *unite(struct analyzer *analyzer, const struct schema *a,
             !types_unite(a->columns[i].type, b->columns[i].type, &columns[i].type))
             return NULL;
     }
-    return schema_create(columns, a->column_count, -1);
+    return schema_create(columns, a->column_count,
+                         a->event_time == b->event_time ? a->event_time : -1);
 }
 
 static void take_input_traits(struct logical_node *node, const struct node_input *input)

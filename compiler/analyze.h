@@ -25,6 +25,9 @@ struct named_expression *identity_columns(struct compiler *compiler, const struc
 bool check_columns(struct analyzer *analyzer, const char *clause,
                    const struct named_expression *columns, uint32_t count,
                    struct schema_column *ret_columns);
+/* The index of the event time column of `from` among the columns that are just that column, -1. */
+int32_t event_time_of(struct compiler *compiler, const struct schema *from,
+                      const struct named_expression *columns, uint32_t count);
 /* Keeps the schema until the analysis ends (takes it). */
 void keep_schema(struct analyzer *analyzer, struct schema *schema);
 /* The wider of two types that a union may join. */

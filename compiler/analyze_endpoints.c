@@ -1,4 +1,5 @@
 /* Sources and sinks: declared columns, formats, what a sink takes. See analyze.h. */
+#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "common/base/nearest.h"
@@ -219,6 +220,79 @@ static void add_computed(struct analyzer *analyzer, const struct declared *decla
     stage->column_count = count;
 }
 
+static void watermark_error(struct analyzer *analyzer, const char *column, const char *what)
+{
+    const struct choice *choice = &analyzer->node->watermark;
+    compile_error(analyzer->compiler, choice->line, choice->column,
+                  "node \"%s\": watermark: column \"%.80s\" %s", analyzer->node->name, column,
+                  what);
+    analyzer->node->is_failed = true;
+}
+
+static void check_event_time(struct analyzer *analyzer, const char *name)
+{
+    const struct schema *schema = analyzer->current;
+    const int32_t column = schema_find(schema, name);
+    struct text what SCOPED_TEXT_BUFFER;
+    text_init(&what, 1000);
+    if (column < 0) {
+        const char *names[SCHEMA_COLUMN_MAX];
+        for (uint32_t i = 0; i < schema->column_count; i++)
+            names[i] = schema->columns[i].name;
+        const char *nearest = nearest_name(name, names, schema->column_count);
+        text_append(&what, "does not exist");
+        if (nearest != NULL)
+            text_format(&what, ": did you mean \"%.80s\"?", nearest);
+        watermark_error(analyzer, name, what.bytes);
+    } else if (!type_is_timestamp(schema->columns[column].type.kind)) {
+        text_append(&what, "is ");
+        type_format(schema->columns[column].type, &what);
+        text_format(&what,
+                    ", but event time is a TIMESTAMP or TIMESTAMP_LTZ: add a computed column to "
+                    "the schema, such as \"at: timestamp_ltz(3) as to_timestamp_ltz(%.80s, 3)\"",
+                    name);
+        watermark_error(analyzer, name, what.bytes);
+    }
+}
+
+/* Settings of the operator: the clause's, under their prefix. */
+static struct setting *watermark_settings(struct analyzer *analyzer)
+{
+    struct pool *pool = &analyzer->compiler->pool;
+    const struct choice *choice = &analyzer->node->watermark;
+    struct setting *settings = pool_take(pool, choice->option_count + 1, sizeof(*settings));
+    for (uint32_t i = 0; i < choice->option_count; i++) {
+        SCOPED_TEXT char *key = format_text(WATERMARK_SETTING_PREFIX "%s", choice->options[i].key);
+        settings[i] = (struct setting){pool_text(pool, key), choice->options[i].value};
+    }
+    return settings;
+}
+
+static void add_watermark(struct analyzer *analyzer)
+{
+    const struct choice *choice = &analyzer->node->watermark;
+    const char *name = setting_find(choice->options, choice->option_count, "column");
+    if (analyzer->node->is_failed || name == NULL)
+        return;
+    check_event_time(analyzer, name);
+    if (setting_find(choice->options, choice->option_count, "max_drift") != NULL &&
+        setting_find(choice->options, choice->option_count, "align") == NULL) {
+        compile_error(analyzer->compiler, choice->line, choice->column,
+                      "node \"%s\": watermark: `max_drift` belongs to an alignment group: add "
+                      "`align: NAME`",
+                      analyzer->node->name);
+        analyzer->node->is_failed = true;
+    }
+    if (analyzer->node->is_failed)
+        return;
+    const struct schema *schema = analyzer->current;
+    struct plan_operator *stage = add_operator(
+        analyzer, ROLE_WATERMARK, WATERMARK_OPERATOR,
+        schema_create(schema->columns, schema->column_count, schema_find(schema, name)));
+    stage->extra = watermark_settings(analyzer);
+    stage->extra_count = choice->option_count;
+}
+
 static struct schema *source_schema(struct analyzer *analyzer, const struct operator_spec *spec,
                                     struct declared *declared)
 {
@@ -253,6 +327,8 @@ void analyze_source(struct analyzer *analyzer)
     stage->extra_count = declared.metadata_count;
     if (declared.has_computed)
         add_computed(analyzer, &declared);
+    if (node->watermark.name != NULL)
+        add_watermark(analyzer);
 }
 
 void analyze_failed_source(struct analyzer *analyzer)

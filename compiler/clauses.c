@@ -1,6 +1,7 @@
 /* The tables of clauses: see clauses.h. */
 #include "compiler/clauses.h"
 
+#include "common/api/watermark_options.h"
 #include "common/base/nearest.h"
 
 #include <string.h>
@@ -27,8 +28,10 @@ const struct clause_row clause_table[] = {
                                "schema: {id: bigint not null, word: string}",
                                "The columns of a source: name and type, as in CREATE TABLE; "
                                "`type as expression` is a computed column."},
-    [CLAUSE_WATERMARK] = {"watermark", CLAUSE_OPTIONS, NODE_SOURCE, true, NULL,
-                          "watermark: {column: at, delay: 2s}", "Event time of a source."},
+    [CLAUSE_WATERMARK] = {"watermark", CLAUSE_OPTIONS, NODE_SOURCE, false, NULL,
+                          "watermark: {column: at, delay: 2s}",
+                          "Event time of a source: the column that holds it, and how far it is "
+                          "known to have come."},
     [CLAUSE_JOIN] = {"join", CLAUSE_CHOICE, NODE_SELECT, true, NULL,
                      "join: {inner: o.id = p.order_id}", "Joins two inputs."},
     [CLAUSE_UNNEST] = {"unnest", CLAUSE_COLUMNS, NODE_SELECT, false, NULL,
@@ -111,7 +114,13 @@ const char *const operator_role_names[] = {
     [ROLE_REDUCE] = "reduce",
     [ROLE_SELECT] = "select",
     [ROLE_SINK] = "sink",
+    [ROLE_WATERMARK] = "watermark",
 };
+
+const struct option_spec *clause_options(enum clause clause)
+{
+    return clause == CLAUSE_WATERMARK ? watermark_options : NULL;
+}
 
 static int find_row(const struct clause_row *rows, int count, const char *name)
 {

@@ -5,8 +5,7 @@
 #ifndef COMPILER_CLAUSES_H
 #define COMPILER_CLAUSES_H
 
-#include <stdbool.h>
-#include <stddef.h>
+#include "common/config/option.h"
 
 enum clause_shape {
     CLAUSE_INPUTS,     /* a node, a list of nodes, later a map alias: node */
@@ -89,6 +88,8 @@ extern const char *const clause_delivery_choices[];
 
 enum emit { EMIT_EACH, EMIT_BATCH, EMIT_END, EMIT_CHANGELOG };
 
+/* The options of a CLAUSE_OPTIONS of a node. */
+const struct option_spec *clause_options(enum clause clause);
 /* The row's index, or -1. */
 int clause_find(const char *name);
 int job_key_find(const char *name);
@@ -112,6 +113,7 @@ enum operator_role {
     ROLE_REDUCE,
     ROLE_SELECT,
     ROLE_SINK,
+    ROLE_WATERMARK,
     ROLE_COUNT
 };
 extern const char *const operator_role_names[];

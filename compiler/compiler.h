@@ -48,6 +48,7 @@ struct logical_node {
     uint32_t input_count;
     struct choice connector;
     struct choice format;
+    struct choice watermark; /* name: that of the clause */
     const struct source_connector *source;
     const struct sink_connector *sink;
     const struct format *format_row;

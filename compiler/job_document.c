@@ -45,6 +45,20 @@ static const char rules[] =
     "state.\n"
     "Roles:";
 
+static const char event_time[] =
+    "## Event time\n\n"
+    "A source with `watermark` tells how far its time has come. Each split (a Kafka partition, a\n"
+    "part of a file) has a watermark: its largest time less `delay` and 1 ms. That of a subtask "
+    "is\n"
+    "the least of its splits, that of a node the least of its inputs, and it is sent every\n"
+    "`pipeline.auto-watermark-interval` at most. It never goes back, also not after a restart.\n\n"
+    "A split without rows holds time back until it is *known* to be idle: everything in it was\n"
+    "read, and so it stayed for `idle`. Back pressure, a pause and a broker that does not answer\n"
+    "are no idleness. A connector that cannot know (socket) takes silence for it. A finished "
+    "split\n"
+    "does not hold time back; the end of a bounded input ends time. With `align`, splits of all\n"
+    "sources of that group that are more than `max_drift` ahead of the slowest wait for it.\n\n";
+
 static const char *where_text(unsigned kinds)
 {
     switch (kinds) {
@@ -92,6 +106,32 @@ static void append_rows(const struct clause_row *rows, int count, bool has_nodes
     }
 }
 
+static void append_options(const struct option_spec *options, struct text *out)
+{
+    text_append(out, "| option | default | meaning |\n|---|---|---|\n");
+    for (; options->name != NULL; options++) {
+        text_format(out, "| `%s`%s | %s%s%s | ", options->name,
+                    (options->flags & OPTION_REQUIRED) != 0 ? " (required)" : "",
+                    options->fallback != NULL ? "`" : "",
+                    options->fallback != NULL ? options->fallback : "",
+                    options->fallback != NULL ? "`" : "");
+        append_cell(options->help, out);
+        text_append(out, " |\n");
+    }
+    text_append_char(out, '\n');
+}
+
+static void append_clause_options(struct text *out)
+{
+    for (int i = 0; i < CLAUSE_COUNT; i++) {
+        const struct option_spec *options = clause_options((enum clause)i);
+        if (options == NULL)
+            continue;
+        text_format(out, "### Options of `%s`\n\n", clause_table[i].name);
+        append_options(options, out);
+    }
+}
+
 void compiler_write_document(const struct connector_registry *registry, struct text *out)
 {
     text_append(out, introduction);
@@ -111,6 +151,8 @@ void compiler_write_document(const struct connector_registry *registry, struct t
     for (size_t i = 0; registry->formats[i] != NULL; i++)
         text_format(out, "%s `%s`", i > 0 ? "," : "", registry->formats[i]->name);
     text_append(out, ". Their options are in docs/connectors/.\n\n");
+    append_clause_options(out);
+    text_append(out, event_time);
     text_append(out, rules);
     for (size_t i = 0; i < ROLE_COUNT; i++)
         text_format(out, "%s `%s`", i > 0 ? "," : "", operator_role_names[i]);

@@ -125,6 +125,19 @@ static void append_choice(enum clause clause, const struct connector_registry *r
     choices_end(&choices);
 }
 
+/* A map of options, or the main one alone. clause: -1 for a key of the job. */
+static void append_clause_options(int clause, struct text *out)
+{
+    const struct option_spec *options = clause < 0 ? NULL : clause_options((enum clause)clause);
+    if (options == NULL) {
+        text_append(out, "{\"type\": \"object\"");
+        return;
+    }
+    text_append(out, "{\"anyOf\": [");
+    append_options(options, out);
+    text_append(out, ", " SCALAR "]");
+}
+
 /* Everything of a clause's schema but its description and the closing brace. */
 static void append_shape(const struct clause_row *row, int clause,
                          const struct connector_registry *registry, struct text *out)
@@ -153,7 +166,7 @@ static void append_shape(const struct clause_row *row, int clause,
         text_append(out, "{\"type\": [\"string\", \"number\"]");
         break;
     case CLAUSE_OPTIONS:
-        text_append(out, "{\"type\": \"object\"");
+        append_clause_options(clause, out);
         break;
     }
 }

@@ -6,8 +6,13 @@
 #include <string.h>
 
 const struct operator_ops *const operator_registry[] = {
-    &aggregate_operator, &calc_operator,   &local_aggregate_operator,
-    &reduce_operator,    &unnest_operator, NULL,
+    &aggregate_operator,
+    &calc_operator,
+    &local_aggregate_operator,
+    &reduce_operator,
+    &unnest_operator,
+    &watermark_operator,
+    NULL,
 };
 
 const struct operator_ops *operator_registry_find(const char *kind)

@@ -118,9 +118,9 @@ enum poll {
 
 /* What a reader knows of one of its splits: whether its silence means that there is nothing. */
 enum split_status {
-    SPLIT_HAS_MORE,    /* unread input is known, or what there is is not known yet             */
+    SPLIT_HAS_MORE,    /* unread input is known                                                */
     SPLIT_AT_END,      /* all there is has been returned by poll; more may come                */
-    SPLIT_UNREACHABLE, /* what holds it does not answer, so that nothing can be said           */
+    SPLIT_UNREACHABLE, /* what holds it has not answered (yet): nothing can be said            */
     SPLIT_FINISHED,    /* everything has been returned by poll, nothing will come              */
     SPLIT_UNKNOWN,     /* the connector can never know (a socket): silence has to count        */
 };
@@ -177,6 +177,7 @@ struct source_connector {
     struct enumerator_ops enumerator;
     struct reader_ops reader;
     const struct source_metadata *metadata; /* NULL: none */
+    bool idles_by_silence;                  /* split_status may be SPLIT_UNKNOWN: plans say so */
 };
 
 /* ---- sinks ---- */

@@ -103,6 +103,8 @@
       0, "Longest record; what is longer goes to on_error.")                                       \
     X(OPERATOR_CHAINING, "pipeline.operator-chaining.enabled", "pipeline.operator-chaining", BOOL, \
       "true", NULL, 0, 0, JOB, 0, "Whether neighbouring operators share a task.")                  \
+    X(AUTO_WATERMARK_INTERVAL, "pipeline.auto-watermark-interval", NULL, DURATION, "200ms", NULL,  \
+      0, 3600000, JOB, 0, "Least time between two watermarks of a source; 0: after every batch.")  \
     X(BUFFER_TIMEOUT, "execution.buffer-timeout.interval", "execution.buffer-timeout", DURATION,   \
       "10ms", NULL, 0, 60000, JOB, 0, "How long a batch that is not full may wait.")               \
     X(CHECKPOINT_INTERVAL, "execution.checkpointing.interval", NULL, DURATION, "10s", NULL, 0,     \

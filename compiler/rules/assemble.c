@@ -3,6 +3,7 @@
  * copied into memory that the graph owns.
  */
 #include "common/api/row_error.h"
+#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "compiler/plan.h"
@@ -116,6 +117,11 @@ static char *describe(const struct plan_operator *stage)
         if (node->format.name != NULL)
             text_format(&out, " as %s", node->format.name);
     }
+    for (uint32_t i = 0; stage->role == ROLE_WATERMARK && i < stage->extra_count; i++)
+        text_format(&out, "%s %s: %s", i > 0 ? "," : "",
+                    stage->extra[i].key + strlen(WATERMARK_SETTING_PREFIX), stage->extra[i].value);
+    if (stage->role == ROLE_WATERMARK && node->source->idles_by_silence)
+        text_append(&out, " (idle when silent: the connector cannot know its end)");
     append_list(&out, "", stage->columns, stage->column_count);
     append_list(&out, " where", stage->filters, stage->filter_count);
     for (uint32_t i = 0; i < stage->key_count; i++)
@@ -289,6 +295,20 @@ static void add_edges(struct assembler *assembler, const struct plan_operator *s
 
 /* ---- chains ---- */
 
+/* Watermarks are made by the task of the source: its operators never part. */
+static bool is_timed_source(const struct job_graph *graph, const struct job_edge *edge)
+{
+    const char *node = graph->operators[edge->from_operator].name;
+    if (strcmp(graph->operators[edge->to_operator].name, node) != 0)
+        return false;
+    for (uint32_t i = 0; i < graph->operator_count; i++) {
+        if (strcmp(graph->operators[i].kind, WATERMARK_OPERATOR) == 0 &&
+            strcmp(graph->operators[i].name, node) == 0)
+            return true;
+    }
+    return false;
+}
+
 static void chain_edges(struct assembler *assembler)
 {
     struct job_graph *graph = assembler->graph;
@@ -301,10 +321,11 @@ static void chain_edges(struct assembler *assembler)
         if (from->outputs[graph->edges[i].from_output].name[0] == '\0')
             readers[graph->edges[i].from_operator]++;
     }
-    if (!config_bool(assembler->compiler->config, CONFIG_OPERATOR_CHAINING))
-        return;
+    const bool may_chain = config_bool(assembler->compiler->config, CONFIG_OPERATOR_CHAINING);
     for (uint32_t i = 0; i < graph->edge_count; i++) {
         struct job_edge *edge = &graph->edges[i];
+        if (!may_chain && !is_timed_source(graph, edge))
+            continue;
         const struct operator_spec *from = &graph->operators[edge->from_operator];
         const struct operator_spec *to = &graph->operators[edge->to_operator];
         const bool is_main = from->outputs[edge->from_output].name[0] == '\0';

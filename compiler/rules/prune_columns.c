@@ -5,6 +5,7 @@
  * only those; forwards, schemas follow. Sources give all they declare, the inputs of a union stay
  * equal, and reduce and sinks need every column. Calcs that change nothing any more vanish.
  */
+#include "common/api/watermark_options.h"
 #include "compiler/plan.h"
 
 #include <string.h>
@@ -81,6 +82,16 @@ static void need_of_unnest(struct pruner *pruner, const struct plan_operator *st
     add_used(pruner, stage, stage->columns[0].text, used);
 }
 
+/* It passes rows on as they are, so it needs what is needed of it, and the time. */
+static void need_of_watermark(const struct plan_operator *stage, const bool *needed, bool *used)
+{
+    for (uint32_t i = 0; i < stage->output->column_count; i++) {
+        const int32_t column = schema_find(stage->input, stage->output->columns[i].name);
+        if (column >= 0 && (needed[i] || (int32_t)i == stage->output->event_time))
+            used[column] = true;
+    }
+}
+
 /* What the operator reads of its input. */
 static void need_of_input(struct pruner *pruner, const struct plan_operator *stage, bool *needed,
                           bool *used)
@@ -89,6 +100,8 @@ static void need_of_input(struct pruner *pruner, const struct plan_operator *sta
         need_of_calc(pruner, stage, needed, used);
     } else if (strcmp(stage->kind, "unnest") == 0) {
         need_of_unnest(pruner, stage, needed, used);
+    } else if (strcmp(stage->kind, WATERMARK_OPERATOR) == 0) {
+        need_of_watermark(stage, needed, used);
     } else if (strcmp(stage->kind, "aggregate") == 0) {
         for (uint32_t i = 0; i < stage->key_count; i++)
             used[schema_find(stage->input, stage->keys[i])] = true;
@@ -142,9 +155,12 @@ static void keep_needed(struct pruner *pruner, struct plan_operator *stage, cons
     struct schema_column *columns = pool_take(pool, old->column_count, sizeof(*columns));
     struct named_expression *kept = pool_take(pool, old->column_count, sizeof(*kept));
     uint32_t count = 0;
+    int32_t event_time = -1;
     for (uint32_t i = 0; i < old->column_count; i++) {
         if (!needed[i])
             continue;
+        if ((int32_t)i == old->event_time)
+            event_time = (int32_t)count;
         columns[count] =
             (struct schema_column){.name = old->columns[i].name, .type = old->columns[i].type};
         if (is_calc)
@@ -155,7 +171,14 @@ static void keep_needed(struct pruner *pruner, struct plan_operator *stage, cons
         stage->columns = kept;
         stage->column_count = count;
     }
-    plan_set_output(stage, schema_create(columns, count, -1));
+    plan_set_output(stage, schema_create(columns, count, event_time));
+}
+
+/* The columns of `columns`, with the event time column of `schema`. */
+static struct schema *with_event_time(const struct schema *schema, const struct schema *columns)
+{
+    return schema_create(columns->columns, columns->column_count,
+                         schema_find(columns, schema->columns[schema->event_time].name));
 }
 
 static void follow_input(struct pruner *pruner, struct plan_operator *stage)
@@ -169,6 +192,8 @@ static void follow_input(struct pruner *pruner, struct plan_operator *stage)
     plan_set_input(stage, schema_ref(before->output));
     if (strcmp(stage->kind, "reduce") == 0)
         plan_set_output(stage, schema_ref(before->output));
+    if (strcmp(stage->kind, WATERMARK_OPERATOR) == 0)
+        plan_set_output(stage, with_event_time(stage->output, before->output));
 }
 
 /* Same columns in the same order, no condition, and not the node's only operator. */

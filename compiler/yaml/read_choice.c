@@ -354,11 +354,25 @@ static void read_format(struct compiler *compiler, struct logical_node *node, bo
     read_options(compiler, node, node->format_row->options, &node->format, argument);
 }
 
+/* A clause that is a map of options. */
+static void read_clause_options(struct compiler *compiler, struct logical_node *node,
+                                enum clause clause, struct choice *choice)
+{
+    const struct yaml_node *value = node->clauses[clause];
+    if (value == NULL)
+        return;
+    *choice = (struct choice){
+        .name = clause_table[clause].name, .line = value->line, .column = value->column};
+    read_options(compiler, node, clause_options(clause), choice,
+                 yaml_is_bare(value) ? NULL : value);
+}
+
 void read_connector(struct compiler *compiler, struct logical_node *node)
 {
     if (node->clauses[CLAUSE_SOURCE] != NULL) {
         read_source(compiler, node);
         read_format(compiler, node, true);
+        read_clause_options(compiler, node, CLAUSE_WATERMARK, &node->watermark);
     } else if (node->clauses[CLAUSE_SINK] != NULL) {
         read_sink(compiler, node);
         read_format(compiler, node, false);

@@ -236,7 +236,7 @@ static enum status source_snapshot(void *self, struct split_list *ret_splits, st
     const struct socket_source *source = self;
     static const char version = 1;
     if (source->has_split && !source->is_finished)
-        split_list_add(ret_splits, "socket", &version, 1);
+        split_list_add(ret_splits, "0", &version, 1); /* its id, as it was given */
     return STATUS_OK;
 }
 
@@ -262,4 +262,5 @@ const struct source_connector source_socket = {
                .snapshot = source_snapshot,
                .close = source_close,
                .split_status = source_split_status},
+    .idles_by_silence = true,
 };

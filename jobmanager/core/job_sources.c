@@ -37,32 +37,41 @@ void job_sources_stop(struct core *core, struct job *job, uint32_t region)
         if (job->region_of[assigner->vertex] != region)
             continue;
         assigner->waiting_count = 0;
+        assigner->told_count = 0;
         if (assigner->enumerator != 0)
             act_discover(core, job, assigner, CORE_DISCOVER_STOP);
         assigner->enumerator = 0;
     }
 }
 
+/* Takes the splits. Readers leave the queue when their region stops, so some may be gone. */
+static void send_splits(struct core *core, struct job *job, const struct split_assigner *assigner,
+                        struct attempt_id attempt, struct source_split_list *splits, bool is_last)
+{
+    struct task *task = execution_graph_find(core, job->id, attempt);
+    if (task == NULL || task->task_manager == NULL) {
+        source_split_list_done(splits);
+        return;
+    }
+    struct message *message = message_create(MESSAGE_SPLITS);
+    message->job = job->id;
+    message->attempt = attempt;
+    message->splits.operator_index = assigner->operator_index;
+    message->splits.is_last = is_last;
+    message->splits.splits = *splits;
+    *splits = (struct source_split_list){0};
+    membership_send(core, task->task_manager, message);
+}
+
 static void answer_readers(struct core *core, struct job *job, struct split_assigner *assigner)
 {
     struct attempt_id attempt;
     struct source_split_list splits = {0};
-    while (split_assigner_next(assigner, &attempt, &splits)) {
-        struct task *task = execution_graph_find(core, job->id, attempt);
-        /* Readers leave the queue when their region stops. */
-        if (task == NULL || task->task_manager == NULL) {
-            source_split_list_done(&splits);
-            continue;
-        }
-        struct message *message = message_create(MESSAGE_SPLITS);
-        message->job = job->id;
-        message->attempt = attempt;
-        message->splits.operator_index = assigner->operator_index;
-        message->splits.is_last = splits.count == 0;
-        message->splits.splits = splits;
-        splits = (struct source_split_list){0};
-        membership_send(core, task->task_manager, message);
-    }
+    while (split_assigner_next(assigner, &attempt, &splits))
+        send_splits(core, job, assigner, attempt, &splits, splits.count == 0);
+    /* A reader without splits must not hold event time back. */
+    while (split_assigner_none(assigner, &attempt))
+        send_splits(core, job, assigner, attempt, &splits, false);
 }
 
 static struct split_assigner *find_assigner(struct job *job, uint32_t operator_index)
@@ -111,6 +120,7 @@ void job_on_discovered(struct core *core, const struct core_event *event)
             assigner->waits_for = take_pointer(&message);
         return;
     }
+    assigner->has_looked = true;
     if (event->discovered.is_last) {
         assigner->state.is_complete = true;
         act_discover(core, job, assigner, CORE_DISCOVER_STOP);

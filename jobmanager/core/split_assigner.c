@@ -30,6 +30,8 @@ void split_assigner_reset(struct split_assigner *assigner, const struct source_s
     }
     assigner->state.uid = uid;
     assigner->waiting_count = 0;
+    assigner->told_count = 0;
+    assigner->has_looked = false;
     free(assigner->waits_for);
     assigner->waits_for = NULL;
 }
@@ -110,11 +112,20 @@ bool split_assigner_next(struct split_assigner *assigner, struct attempt_id *ret
         return false;
     *ret_attempt = assigner->waiting[0];
     assigner->waiting_count--;
+    assigner->told_count -= assigner->told_count > 0;
     memmove(assigner->waiting, assigner->waiting + 1,
             assigner->waiting_count * sizeof(*assigner->waiting));
     if (state->pending.count > 0) {
         struct source_split split = source_split_list_take_first(&state->pending);
         array_push(ret_splits->splits, ret_splits->count, ret_splits->capacity) = split;
     }
+    return true;
+}
+
+bool split_assigner_none(struct split_assigner *assigner, struct attempt_id *ret_attempt)
+{
+    if (!assigner->has_looked || assigner->told_count >= assigner->waiting_count)
+        return false;
+    *ret_attempt = assigner->waiting[assigner->told_count++];
     return true;
 }

@@ -22,6 +22,8 @@ struct split_assigner {
     struct attempt_id *waiting; /* readers that asked and got nothing yet, in order */
     size_t waiting_count;
     size_t waiting_capacity;
+    size_t told_count; /* so many of them, the first, know that there is none for them now */
+    bool has_looked;   /* discovery has succeeded since the readers were started */
 };
 
 void split_assigner_init(struct split_assigner *assigner, uint32_t operator_index, uint32_t vertex,
@@ -38,5 +40,8 @@ void split_assigner_ask(struct split_assigner *assigner, struct attempt_id attem
  * *ret_splits holds one split, or none if there will be no more. */
 bool split_assigner_next(struct split_assigner *assigner, struct attempt_id *ret_attempt,
                          struct source_split_list *ret_splits);
+/* A reader that waits, and that does not know yet that there is none for it now (it goes on
+ * waiting). false: no such reader, or it is not known. */
+bool split_assigner_none(struct split_assigner *assigner, struct attempt_id *ret_attempt);
 
 #endif

@@ -7,8 +7,12 @@
 
 #include <stdio.h>
 
-#define SPLIT_ENTRY_VERSION 1
-#define SPLIT_ENTRY_HEAD    5
+#define SPLIT_ENTRY_VERSION      2
+#define SPLIT_ENTRY_HEAD         14
+#define SPLIT_ENTRY_HEAD_1       5 /* of version 1 */
+#define SPLIT_ENTRY_FLAGS_AT     13
+#define SPLIT_ENTRY_FLAG_IDLE    1
+#define SPLIT_ENTRY_WATERMARK_AT 5
 
 enum status source_driver_init(struct source_driver *driver, const struct operator_spec *spec,
                                const struct connector_registry *registry, struct error *err)
@@ -32,6 +36,14 @@ static enum status source_open(void *self, struct operator_env *env, struct erro
     return driver->connector->reader.open(driver->reader, env, driver->format, err);
 }
 
+static enum status add_splits(struct source_driver *driver, const struct split_list *splits,
+                              struct error *err)
+{
+    for (size_t i = 0; i < splits->count; i++)
+        source_time_add_split(&driver->time, splits->splits[i].id, WATERMARK_NONE, false);
+    return driver->connector->reader.add_splits(driver->reader, splits, err);
+}
+
 enum status source_driver_start(struct source_driver *driver, const struct operator_env *env,
                                 struct error *err)
 {
@@ -44,7 +56,7 @@ enum status source_driver_start(struct source_driver *driver, const struct opera
     (void)snprintf(id, sizeof(id), "%u", env->subtask_index);
     struct split_list own = {0};
     split_list_add(&own, id, NULL, 0);
-    const enum status status = driver->connector->reader.add_splits(driver->reader, &own, err);
+    const enum status status = add_splits(driver, &own, err);
     split_list_done(&own);
     return status;
 }
@@ -52,13 +64,25 @@ enum status source_driver_start(struct source_driver *driver, const struct opera
 enum status source_driver_add(struct source_driver *driver, const struct split_list *splits,
                               bool is_last, struct error *err)
 {
-    driver->has_asked = false;
     driver->has_last |= is_last;
+    if (splits->count == 0 && !is_last) {
+        /* None for now: the answer to the question follows when there is one. */
+        source_time_no_split(&driver->time);
+        return STATUS_OK;
+    }
+    driver->has_asked = false;
     if (splits->count == 0)
         return STATUS_OK;
     if (driver->is_finished)
         return error_set(err, STATUS_INVALID, "%zu splits came after the last one", splits->count);
-    return driver->connector->reader.add_splits(driver->reader, splits, err);
+    return add_splits(driver, splits, err);
+}
+
+struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
+                                                bool is_held)
+{
+    const struct source_time_view view = {driver->reader, driver->connector->reader.split_status};
+    return source_time_pass(&driver->time, now_us, is_held, &view);
 }
 
 enum source_poll source_driver_poll(struct source_driver *driver, struct emitter *out,
@@ -94,22 +118,40 @@ int64_t source_driver_wake_us(const struct source_driver *driver)
                : ops->next_wake_us(driver->reader);
 }
 
-static enum status decode_split(const struct snapshot_entry *entry, struct split_list *splits,
-                                struct error *err)
+static uint64_t read_le(const uint8_t *bytes, unsigned size)
+{
+    uint64_t value = 0;
+    for (unsigned i = 0; i < size; i++)
+        value |= (uint64_t)bytes[i] << (8 * i);
+    return value;
+}
+
+static void write_le(uint8_t *bytes, uint64_t value, unsigned size)
+{
+    for (unsigned i = 0; i < size; i++)
+        bytes[i] = (uint8_t)(value >> (8 * i));
+}
+
+static enum status decode_split(struct source_driver *driver, const struct snapshot_entry *entry,
+                                struct split_list *splits, struct error *err)
 {
     const uint8_t *bytes = entry->bytes;
-    uint32_t id_size = 0;
-    if (entry->size >= SPLIT_ENTRY_HEAD) {
-        for (unsigned i = 0; i < 4; i++)
-            id_size |= (uint32_t)bytes[1 + i] << (8 * i);
+    const uint8_t version = entry->size > 0 ? bytes[0] : 0;
+    const size_t head = version == 1 ? SPLIT_ENTRY_HEAD_1 : SPLIT_ENTRY_HEAD;
+    const uint64_t id_size = entry->size >= head ? read_le(bytes + 1, 4) : 0;
+    if (version < 1 || version > SPLIT_ENTRY_VERSION || entry->size < head ||
+        id_size > SPLIT_ID_BYTES_MAX || id_size > entry->size - head)
+        return error_set(err, STATUS_CORRUPT, "restore splits: entry of %zu bytes, version %u",
+                         entry->size, version);
+    int64_t watermark_ms = WATERMARK_NONE;
+    bool was_idle = false;
+    if (version > 1) {
+        watermark_ms = (int64_t)read_le(bytes + SPLIT_ENTRY_WATERMARK_AT, 8);
+        was_idle = (bytes[SPLIT_ENTRY_FLAGS_AT] & SPLIT_ENTRY_FLAG_IDLE) != 0;
     }
-    if (entry->size < SPLIT_ENTRY_HEAD || bytes[0] != SPLIT_ENTRY_VERSION ||
-        id_size > SPLIT_ID_BYTES_MAX || id_size > entry->size - SPLIT_ENTRY_HEAD)
-        return error_set(err, STATUS_CORRUPT, "restore splits: entry of %zu bytes, version %d",
-                         entry->size, entry->size > 0 ? bytes[0] : -1);
-    char *id = copy_text_n((const char *)bytes + SPLIT_ENTRY_HEAD, id_size);
-    split_list_add(splits, id, bytes + SPLIT_ENTRY_HEAD + id_size,
-                   entry->size - SPLIT_ENTRY_HEAD - id_size);
+    char *id = copy_text_n((const char *)bytes + head, id_size);
+    split_list_add(splits, id, bytes + head + id_size, entry->size - head - id_size);
+    source_time_add_split(&driver->time, id, watermark_ms, was_idle);
     free(id);
     return STATUS_OK;
 }
@@ -123,12 +165,32 @@ static enum status source_restore(void *self, const struct snapshot_reader *read
     enum status status = STATUS_OK;
     for (size_t i = 0; i < reader->count && status == STATUS_OK; i++) {
         if (strcmp(reader->entries[i].name, SOURCE_SPLITS_ENTRY) == 0)
-            status = decode_split(&reader->entries[i], &splits, err);
+            status = decode_split(driver, &reader->entries[i], &splits, err);
     }
     if (status == STATUS_OK && splits.count > 0)
         status = driver->connector->reader.add_splits(driver->reader, &splits, err);
     split_list_done(&splits);
     return status;
+}
+
+static void put_split(const struct source_driver *driver, const struct split *split,
+                      struct snapshot_writer *writer)
+{
+    const struct split_time *time = source_time_find(&driver->time, split->id);
+    const size_t id_size = strlen(split->id);
+    const size_t size = SPLIT_ENTRY_HEAD + id_size + split->state_size;
+    uint8_t *bytes = allocate(size);
+    bytes[0] = SPLIT_ENTRY_VERSION;
+    write_le(bytes + 1, id_size, 4);
+    write_le(bytes + SPLIT_ENTRY_WATERMARK_AT,
+             (uint64_t)(time != NULL ? time->watermark_ms : WATERMARK_NONE), 8);
+    if (time != NULL && time->activity == SPLIT_IDLE)
+        bytes[SPLIT_ENTRY_FLAGS_AT] = SPLIT_ENTRY_FLAG_IDLE;
+    memcpy(bytes + SPLIT_ENTRY_HEAD, split->id, id_size);
+    if (split->state_size > 0)
+        memcpy(bytes + SPLIT_ENTRY_HEAD + id_size, split->state, split->state_size);
+    writer->put(writer, SOURCE_SPLITS_ENTRY, OPERATOR_STATE_LIST, bytes, size);
+    free(bytes);
 }
 
 static enum status source_snapshot(void *self, struct checkpoint_id id,
@@ -138,20 +200,8 @@ static enum status source_snapshot(void *self, struct checkpoint_id id,
     struct source_driver *driver = self;
     struct split_list splits = {0};
     const enum status status = driver->connector->reader.snapshot(driver->reader, &splits, err);
-    for (size_t i = 0; i < splits.count && status == STATUS_OK; i++) {
-        const struct split *split = &splits.splits[i];
-        const size_t id_size = strlen(split->id);
-        const size_t size = SPLIT_ENTRY_HEAD + id_size + split->state_size;
-        uint8_t *bytes = allocate(size);
-        bytes[0] = SPLIT_ENTRY_VERSION;
-        for (unsigned j = 0; j < 4; j++)
-            bytes[1 + j] = (uint8_t)(id_size >> (8 * j));
-        memcpy(bytes + SPLIT_ENTRY_HEAD, split->id, id_size);
-        if (split->state_size > 0)
-            memcpy(bytes + SPLIT_ENTRY_HEAD + id_size, split->state, split->state_size);
-        writer->put(writer, SOURCE_SPLITS_ENTRY, OPERATOR_STATE_LIST, bytes, size);
-        free(bytes);
-    }
+    for (size_t i = 0; i < splits.count && status == STATUS_OK; i++)
+        put_split(driver, &splits.splits[i], writer);
     split_list_done(&splits);
     return status;
 }
@@ -170,6 +220,7 @@ static void source_close(void *self)
     struct source_driver *driver = self;
     if (driver->is_open && driver->connector->reader.close != NULL)
         driver->connector->reader.close(driver->reader);
+    source_time_done(&driver->time);
     free(driver->reader);
     *driver = (struct source_driver){0};
 }

@@ -2,13 +2,13 @@
  * A source's reader as the first operator of a chain. Batches come from source_driver_poll, which
  * the task calls while the chain is empty; splits are entries of its snapshot.
  *
- * An entry "splits" (LIST, one per split, version 1, little-endian): version u8, size of the id
- * u32, the id, the state.
+ * An entry "splits" (LIST, one per split, version 2, little-endian): version u8, size of the id
+ * u32, watermark i64, flags u8 (1: idle), the id, the state. Version 1 has no watermark and flags.
  */
 #ifndef TASKMANAGER_TASK_SOURCE_DRIVER_H
 #define TASKMANAGER_TASK_SOURCE_DRIVER_H
 
-#include "common/api/connector.h"
+#include "taskmanager/task/source_time.h"
 
 #define SOURCE_SPLITS_ENTRY "splits"
 
@@ -21,6 +21,8 @@ struct source_driver {
     bool has_last;     /* no more splits will come */
     bool has_asked;    /* SPLITS_WANTED was reported and not answered yet */
     bool is_finished;
+    bool is_paused; /* the reader cannot pause splits: it is not polled instead */
+    struct source_time time;
 };
 
 extern const struct operator_ops source_driver_ops;
@@ -44,6 +46,10 @@ enum source_poll {
 };
 enum source_poll source_driver_poll(struct source_driver *driver, struct emitter *out,
                                     struct batch **ret_batch, struct error *err);
+/* Passes over the times of the splits; the change has to go out before the next
+ * batch. is_held: see source_time.h. */
+struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
+                                                bool is_held);
 /* After SOURCE_IDLE: when to poll without a wake; INT64_MAX: never. */
 int64_t source_driver_wake_us(const struct source_driver *driver);
 

@@ -5,6 +5,7 @@
 #include "common/base/check.h"
 #include "taskmanager/task/sink_driver.h"
 #include "taskmanager/task/task_internal.h"
+#include "taskmanager/task/task_time.h"
 
 struct task *task_create(const struct task_config *config)
 {
@@ -159,6 +160,7 @@ static bool recover(struct task *task)
             return step == STEP_AGAIN;
     }
     task->stage = STAGE_RUNNING;
+    task_time_start(task);
     emit_phase(task, TASK_PHASE_RUNNING);
     return true;
 }
@@ -455,6 +457,9 @@ static void find_wake(struct task *task)
             task->source != NULL ? source_driver_wake_us(task->source) : INT64_MAX;
         if (source_us < wake_us)
             wake_us = source_us;
+        if (task->source != NULL && !task->source->is_finished &&
+            source_time_wake_us(&task->source->time) < wake_us)
+            wake_us = source_time_wake_us(&task->source->time);
         const int64_t timer_ms = next_timer_ms(task);
         if (timer_ms != INT64_MAX) {
             const int64_t in_ms = timer_ms - clock_wall_ms(task->config.clock);
@@ -581,6 +586,7 @@ enum task_turn task_run(struct task *task, int64_t deadline_us)
         !can_wait(task, task->early))
         turn = TURN_AGAIN; /* the barrier that it waited for has passed */
     task->was_blocked = task->has_chain && task->chain.is_blocked;
+    task->was_held |= task->was_blocked;
     task->was_waiting = turn == TURN_WAIT;
     task_count_turn(task, start_us);
     return turn;

@@ -5,6 +5,7 @@
 #include "common/config/option.h"
 #include "taskmanager/task/sink_driver.h"
 #include "taskmanager/task/task_internal.h"
+#include "taskmanager/task/task_time.h"
 
 #include <string.h>
 
@@ -299,7 +300,7 @@ static enum status build_inputs(struct task *task, struct error *err)
                          task->source != NULL ? "a source with input channels"
                                               : "no input channels and no source");
     aligner_init(&task->aligner, task->input_count, deployment->floor);
-    watermarks_init(&task->watermarks, task->input_count, WATERMARK_NONE);
+    watermarks_init(&task->watermarks, task->input_count, task->chain.operators[0].watermark_ms);
     return STATUS_OK;
 }
 
@@ -327,11 +328,13 @@ enum status task_build(struct task *task, struct error *err)
         .run_blocking = task_run_blocking,
         .on_barrier = task_on_barrier,
         .on_waits_for = task_on_waits_for,
+        .on_event_time = task_on_event_time,
     };
     chain_init(&task->chain, task->vertex->operator_count, &host, task->config.clock);
     task->has_chain = true;
     for (uint32_t i = 0; i < task->vertex->operator_count; i++)
         TRY(build_operator(task, i, err));
+    TRY(task_time_build(task, err));
     if (is_keyed(task) && task->config.host.open_backend == NULL)
         return error_set(err, STATUS_UNSUPPORTED, "this TaskManager has no state backend");
     TRY(build_inputs(task, err));
@@ -352,13 +355,16 @@ struct snapshot_reader task_restored_entries(const struct task *task, const char
         if (strcmp(from->uid, uid) != 0)
             continue;
         *ret_entries = allocate_array(from->entry_count + 1, sizeof(struct snapshot_entry));
-        for (size_t j = 0; j < from->entry_count; j++)
-            (*ret_entries)[j] = (struct snapshot_entry){
-                .name = from->entries[j].name,
-                .bytes = from->entries[j].bytes,
-                .size = from->entries[j].size,
-            };
-        return (struct snapshot_reader){*ret_entries, from->entry_count};
+        size_t count = 0;
+        for (size_t j = 0; j < from->entry_count; j++) {
+            if (strcmp(from->entries[j].name, TASK_TIME_ENTRY) != 0) /* the task's own */
+                (*ret_entries)[count++] = (struct snapshot_entry){
+                    .name = from->entries[j].name,
+                    .bytes = from->entries[j].bytes,
+                    .size = from->entries[j].size,
+                };
+        }
+        return (struct snapshot_reader){*ret_entries, count};
     }
     return (struct snapshot_reader){NULL, 0};
 }

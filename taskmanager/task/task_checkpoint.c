@@ -3,6 +3,7 @@
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "taskmanager/task/task_internal.h"
+#include "taskmanager/task/task_time.h"
 
 #include <string.h>
 
@@ -48,9 +49,10 @@ static enum status snapshot_operators(struct task *task, struct checkpoint_id id
         struct chain_operator *op = &task->chain.operators[i];
         struct operator_state *to = &state->operators[i];
         to->uid = copy_text(op->env.spec->uid);
+        struct entry_writer writer = {.writer = {.put = put_entry}, .to = to};
+        task_time_snapshot(task, op, &writer.writer);
         if (op->ops->snapshot == NULL)
             continue;
-        struct entry_writer writer = {.writer = {.put = put_entry}, .to = to};
         const enum status status = op->ops->snapshot(op->self, id, &writer.writer, err);
         if (status != STATUS_OK)
             return error_wrap(err, status, "%s: snapshot of checkpoint %llu", op->env.spec->name,

@@ -8,18 +8,23 @@ void task_add_pending(struct task *task, struct element element)
     task->pending[task->pending_count++] = element;
 }
 
-static void note_change(struct task *task, struct watermark_change change)
+static void add_change(struct task *task, struct watermark_change change, int64_t watermark_ms)
 {
     if (change.went_active)
         task_add_pending(task, (struct element){.kind = ELEMENT_ACTIVE});
-    if (change.has_advanced) {
-        atomic_store_explicit(&task->watermark_ms, task->watermarks.combined_ms,
-                              memory_order_relaxed);
-        task_add_pending(task, (struct element){.kind = ELEMENT_WATERMARK,
-                                                .watermark_ms = task->watermarks.combined_ms});
-    }
+    if (change.has_advanced)
+        task_add_pending(task,
+                         (struct element){.kind = ELEMENT_WATERMARK, .watermark_ms = watermark_ms});
     if (change.went_idle)
         task_add_pending(task, (struct element){.kind = ELEMENT_IDLE});
+}
+
+static void note_change(struct task *task, struct watermark_change change)
+{
+    if (change.has_advanced)
+        atomic_store_explicit(&task->watermark_ms, task->watermarks.combined_ms,
+                              memory_order_relaxed);
+    add_change(task, change, task->watermarks.combined_ms);
 }
 
 static void note_barrier(struct task *task)
@@ -108,10 +113,31 @@ enum task_poll task_poll_inputs(struct task *task, struct error *err)
     return TASK_POLL_NOTHING;
 }
 
+void task_on_event_time(void *context, uint32_t split, int64_t max_ms)
+{
+    struct task *task = context;
+    if (task->source != NULL)
+        source_time_on_rows(&task->source->time, split, max_ms);
+}
+
+static void pass_time(struct task *task)
+{
+    struct source_driver *source = task->source;
+    if (!source_time_is_due(&source->time, task->now_us))
+        return;
+    const struct watermark_change change =
+        source_driver_pass_time(source, task->now_us, task->was_held);
+    add_change(task, change, source->time.sent_ms);
+    task->was_held = false;
+}
+
 enum task_poll task_poll_source(struct task *task, struct error *err)
 {
     if (task->source->is_finished)
         return TASK_POLL_NOTHING;
+    pass_time(task);
+    if (task->pending_count > 0)
+        return TASK_POLL_STARTED;
     struct batch *batch = NULL;
     struct chain_operator *op = &task->chain.operators[0];
     const enum source_poll poll = source_driver_poll(task->source, &op->emitter, &batch, err);

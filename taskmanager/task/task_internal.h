@@ -50,6 +50,8 @@ struct task {
     uint32_t ended_count; /* inputs */
     struct aligner aligner;
     struct watermarks watermarks;
+    bool
+        was_held; /* without room downstream at some time since the source's times were looked at */
     struct element pending[TASK_PENDING_MAX];
     uint32_t pending_count;
     bool has_ended; /* end of input was started: nothing else follows */
@@ -124,6 +126,7 @@ enum task_poll {
 enum task_poll task_poll_inputs(struct task *task, struct error *err);
 enum task_poll task_poll_source(struct task *task, struct error *err);
 void task_add_pending(struct task *task, struct element element);
+void task_on_event_time(void *context, uint32_t split, int64_t max_ms);
 
 /* task_checkpoint.c */
 void task_on_waits_for(void *context, const char *reason);

@@ -26,6 +26,7 @@ void watermarks_done(struct watermarks *watermarks)
 static struct watermark_change combine(struct watermarks *watermarks)
 {
     int64_t active_ms = WATERMARK_MAX;
+    int64_t idle_ms = WATERMARK_NONE;
     int64_t finished_ms = WATERMARK_NONE;
     uint32_t active = 0;
     uint32_t finished = 0;
@@ -39,14 +40,16 @@ static struct watermark_change combine(struct watermarks *watermarks)
             finished++;
             if (time_ms > finished_ms)
                 finished_ms = time_ms;
+        } else if (time_ms > idle_ms) {
+            idle_ms = time_ms;
         }
     }
     const bool all_finished = finished == watermarks->channel_count;
     int64_t combined_ms = watermarks->combined_ms;
     if (active > 0)
         combined_ms = active_ms;
-    else if (all_finished)
-        combined_ms = finished_ms;
+    else
+        combined_ms = all_finished ? finished_ms : idle_ms;
     struct watermark_change change = {0};
     if (combined_ms > watermarks->combined_ms) {
         watermarks->combined_ms = combined_ms;

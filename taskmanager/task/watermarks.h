@@ -1,7 +1,8 @@
 /*
  * The watermark of a task: the minimum over its channels that are neither idle nor finished. It
- * never goes back. With all channels idle or finished it stays; all finished gives WATERMARK_MAX
- * only if some channel said so, since the end of input is not the end of time.
+ * never goes back. With all channels idle or finished it is the largest of the idle ones, so that
+ * the order in which they fell silent does not matter; all finished gives WATERMARK_MAX only if
+ * some channel said so, since the end of input is not the end of time.
  */
 #ifndef TASKMANAGER_TASK_WATERMARKS_H
 #define TASKMANAGER_TASK_WATERMARKS_H

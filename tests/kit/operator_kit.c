@@ -452,6 +452,8 @@ static void run_once(struct kit_run *run, enum kit_backend backend, const char *
         check_rows(run, what);
         ck_assert_msg(run->errors == test->expected_errors, "%s: %u row errors, expected %u", what,
                       run->errors, test->expected_errors);
+        if (test->expected_event_time_ms != 0)
+            ck_assert_int_eq(run->event_time_ms, test->expected_event_time_ms);
         if (run->model != NULL)
             model_keyed_format(run->model, state);
     }

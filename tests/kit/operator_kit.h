@@ -44,6 +44,7 @@ struct kit_case {
     bool is_large;             /* fewer runs, restores not after each row */
     /* On real backends and in batches of one row: how far the clock moves after each. */
     int64_t advance_ms;
+    int64_t expected_event_time_ms; /* the largest reported; 0: not looked at */
 };
 
 /* Fails the running libcheck test with a description of the first difference. */

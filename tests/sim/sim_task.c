@@ -193,7 +193,7 @@ static void add_splits(struct sim *sim, uint32_t index, struct sim_task *task,
     /* Orders take effect in their order: these splits are not in the snapshot of that trigger. */
     if (task->is_barrier_due)
         source_barrier(sim, index, task);
-    task->is_asking = false;
+    task->is_asking = action->splits.splits.count == 0 && !action->splits.is_last; /* none now */
     task->no_more |= action->splits.is_last;
     const int rounds = sim->plant == PLANT_SPLITS_TWICE && sim_chance(sim, 300) ? 2 : 1;
     for (int round = 0; round < rounds; round++)

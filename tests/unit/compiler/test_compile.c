@@ -341,6 +341,95 @@ START_TEST(parameters_are_put_in)
 }
 END_TEST
 
+#define TIMED                                                                                      \
+    "name: t\nnodes:\n  rows:\n    source: {file: /in}\n    format: csv\n"                         \
+    "    schema: {k: string, n: bigint, ts: bigint, at: \"timestamp_ltz(3) as "                    \
+    "to_timestamp_ltz(ts, 3)\"}\n"
+
+/* The time column is read though nobody behind asks for it, and the source stays one task. */
+START_TEST(event_time_is_made_in_the_task_of_the_source)
+{
+    expect_plan(TIMED "    watermark: {column: at, delay: 2s}\n"
+                      "  ks: {from: rows, select: {k}, parallelism: 2}\n"
+                      "  result: {from: ks, sink: print}\n"
+                      "config: {pipeline.operator-chaining.enabled: false}\n",
+                1,
+                "job t: 3 vertices, 5 operators, parallelism 1\n"
+                "[1] rows  (parallelism 1)\n"
+                "    rows/source  source file as csv => k STRING, n BIGINT, ts BIGINT\n"
+                "    rows/calc  calc k, at: cast((to_timestamp_ltz(ts, 3)) as TIMESTAMP_LTZ(3)) "
+                "=> k STRING, at TIMESTAMP_LTZ(3)\n"
+                "    rows/watermark  watermark column: at, delay: 2s => k STRING, at "
+                "TIMESTAMP_LTZ(3)\n"
+                "      REBALANCE from rows/watermark to ks/select\n"
+                "[2] ks  (parallelism 2)\n"
+                "    ks/select  calc k => k STRING\n"
+                "      REBALANCE from ks/select to result/sink\n"
+                "[3] result  (parallelism 1)\n"
+                "    result/sink  sink print\n");
+}
+END_TEST
+
+/* As long as the column is passed on as it is, under whatever name. */
+START_TEST(event_time_follows_its_column)
+{
+    static const struct {
+        const char *clauses;
+        int event_time;
+    } cases[] = {{"select: {n, at}", 1},
+                 {"select: {t: at, n}", 0},
+                 {"select: {k}", -1},
+                 {"set: {at: \"cast(null as timestamp(3))\"}", -1},
+                 {"set: {n: n + 1}", 3},
+                 {"unnest: {w: split(k)}", 3},
+                 {"where: n > 1, select: {at}", 0}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        SCOPED_TEXT char *job = format_text(TIMED "    watermark: at\n  x: {from: rows, %s}\n"
+                                                  "  y: {from: rows, %s}\n"
+                                                  "  r: {from: [x, y], sink: print}\n",
+                                            cases[i].clauses, cases[i].clauses);
+        struct text out SCOPED_TEXT_BUFFER;
+        text_init(&out, 100000);
+        SCOPED(job_graph_destroy) struct job_graph *graph = NULL;
+        ck_assert_msg(compile(job, strlen(job), 1, NULL, 0, &graph, &out) == STATUS_OK, "%s",
+                      out.bytes);
+        const struct operator_spec *sink = &graph->operators[graph->operator_count - 1];
+        ck_assert_str_eq(sink->kind, "sink");
+        ck_assert_int_eq(sink->inputs[0]->event_time, cases[i].event_time);
+    }
+}
+END_TEST
+
+START_TEST(event_time_needs_a_time)
+{
+    static const struct {
+        const char *options;
+        const char *expected;
+    } cases[] = {
+        {"{column: ts}", "job:7:16: error: node \"rows\": watermark: column \"ts\" is BIGINT, but "
+                         "event time is a TIMESTAMP or TIMESTAMP_LTZ: add a computed column"},
+        {"{column: att}", "column \"att\" does not exist: did you mean \"at\"?"},
+        {"{delay: 2s}", "watermark: option \"column\" is missing"},
+        {"{column: at, dely: 2s}", "unknown option \"dely\": did you mean \"delay\"?"},
+        {"{column: at, delay: 2}", "expected a duration with its unit, such as \"2ms\" or \"2s\""},
+        {"{column: at, max_drift: 2s}", "`max_drift` belongs to an alignment group"},
+        {"", "watermark: option \"column\" is missing"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        SCOPED_TEXT char *job = format_text(
+            TIMED "    watermark: %s\n  r: {from: rows, sink: print}\n", cases[i].options);
+        struct text out SCOPED_TEXT_BUFFER;
+        text_init(&out, 100000);
+        struct job_graph *graph = NULL;
+        ck_assert_int_eq(compile(job, strlen(job), 1, NULL, 0, &graph, &out), STATUS_INVALID);
+        ck_assert_msg(strstr(out.bytes, cases[i].expected) != NULL, "expected:\n%s\ngot:\n%s",
+                      cases[i].expected, out.bytes);
+    }
+    expect_error("  r: {from: lines, sink: print, watermark: line}\n",
+                 "`watermark` cannot stand in a sink");
+}
+END_TEST
+
 START_TEST(bad_files_are_refused)
 {
     struct text out SCOPED_TEXT_BUFFER;
@@ -399,6 +488,9 @@ int main(void)
     tcase_add_test(tests, metadata_columns_are_checked);
     tcase_add_test(tests, all_errors_come_at_once);
     tcase_add_test(tests, parameters_are_put_in);
+    tcase_add_test(tests, event_time_is_made_in_the_task_of_the_source);
+    tcase_add_test(tests, event_time_follows_its_column);
+    tcase_add_test(tests, event_time_needs_a_time);
     tcase_add_test(tests, bad_files_are_refused);
     tcase_add_test(tests, damaged_jobs_do_no_harm);
     suite_add_tcase(suite, tests);
