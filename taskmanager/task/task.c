@@ -301,22 +301,9 @@ static bool start_pending(struct task *task)
     return true;
 }
 
-static int64_t next_timer_ms(const struct task *task)
-{
-    int64_t next_ms = INT64_MAX;
-    for (uint32_t i = 0; task->keyed != NULL && i < task->chain.operator_count; i++) {
-        const struct keyed_state *keyed = task->chain.operators[i].env.keyed;
-        if (keyed == NULL)
-            continue;
-        const int64_t time_ms = task->keyed->ops->next_timer_ms(keyed, TIMER_PROCESSING_TIME);
-        next_ms = time_ms < next_ms ? time_ms : next_ms;
-    }
-    return next_ms;
-}
-
 static bool start_timed(struct task *task)
 {
-    const int64_t timer_ms = next_timer_ms(task);
+    const int64_t timer_ms = task_next_timer_ms(task);
     if (timer_ms != INT64_MAX && timer_ms <= clock_wall_ms(task->config.clock)) {
         chain_start(&task->chain, CHAIN_TIMERS, NULL);
         return true;
@@ -460,7 +447,7 @@ static void find_wake(struct task *task)
         if (task->source != NULL && !task->source->is_finished &&
             source_time_wake_us(&task->source->time) < wake_us)
             wake_us = source_time_wake_us(&task->source->time);
-        const int64_t timer_ms = next_timer_ms(task);
+        const int64_t timer_ms = task_next_timer_ms(task);
         if (timer_ms != INT64_MAX) {
             const int64_t in_ms = timer_ms - clock_wall_ms(task->config.clock);
             const int64_t timer_us = task->now_us + (in_ms > 0 ? in_ms * 1000 : 0);

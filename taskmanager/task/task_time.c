@@ -134,3 +134,16 @@ void task_time_start(struct task *task)
     task_add_pending(task,
                      (struct element){.kind = ELEMENT_WATERMARK, .watermark_ms = restored_ms});
 }
+
+int64_t task_next_timer_ms(const struct task *task)
+{
+    int64_t next_ms = INT64_MAX;
+    for (uint32_t i = 0; task->keyed != NULL && i < task->chain.operator_count; i++) {
+        const struct keyed_state *keyed = task->chain.operators[i].env.keyed;
+        if (keyed == NULL)
+            continue;
+        const int64_t time_ms = task->keyed->ops->next_timer_ms(keyed, TIMER_PROCESSING_TIME);
+        next_ms = time_ms < next_ms ? time_ms : next_ms;
+    }
+    return next_ms;
+}

@@ -22,6 +22,8 @@ struct chain_operator;
 enum status task_time_build(struct task *task, struct error *err) MUST_CHECK;
 /* The task runs: those behind it learn again what they had been told. */
 void task_time_start(struct task *task);
+/* The earliest processing-time timer of any operator; INT64_MAX: none. */
+int64_t task_next_timer_ms(const struct task *task);
 /* Puts the entry, if there is one to put. */
 void task_time_snapshot(const struct task *task, const struct chain_operator *op,
                         struct snapshot_writer *writer);
