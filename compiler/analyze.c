@@ -85,8 +85,7 @@ bool check_columns(struct analyzer *analyzer, const char *clause,
         ret_columns[i] =
             (struct schema_column){.name = columns[i].name, .type = expression_type(expression)};
         is_good = type_is_usable(analyzer, &columns[i], &ret_columns[i].type) && is_good;
-        /* Nested types live in the expression or its schema: keep them in a schema of one column.
-         */
+        /* Nested types live in the expression or its schema: a schema of one column keeps them. */
         struct schema *keeper = schema_create(&ret_columns[i], 1, -1);
         ret_columns[i].type = keeper->columns[0].type;
         keep_schema(analyzer, keeper);

@@ -181,8 +181,7 @@ int8_t *aggregate_part_own_signs(struct aggregate_parts *parts, struct aggregate
     return part->own_signs;
 }
 
-/* Rows for which the part's filter is not true get the sign 0. Returns how many pass, in passing.
- */
+/* Rows for which the part's filter is not true get the sign 0; returns how many pass. */
 static uint32_t apply_filter(struct aggregate_parts *parts, struct aggregate_part *part,
                              const struct batch *in, uint32_t *passing)
 {

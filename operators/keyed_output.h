@@ -72,8 +72,7 @@ struct keyed_output {
     struct state_entry *entries;
 };
 
-/* keys: the spec's; every other output column is a value. write and context are set by the caller.
- */
+/* keys: the spec's; every other output column is a value. The caller sets write and context. */
 enum status keyed_output_open(struct keyed_output *output, const struct operator_spec *spec,
                               enum emit_mode mode, struct error *err) MUST_CHECK;
 void keyed_output_close(struct keyed_output *output);

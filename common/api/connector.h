@@ -108,11 +108,12 @@ struct enumerator_ops {
 };
 
 enum poll {
-    POLL_BATCH,       /* *ret_batch is a batch (owned by the caller): poll again soon     */
-    POLL_IDLE,        /* nothing now; env->ops->wake will be called when there may be, and
-                         next_wake_us says from when on poll is to be called without a wake */
-    POLL_NEED_SPLITS, /* all given splits are read: ask for more                     */
-    POLL_FAILED,      /* err says why                                                     */
+    POLL_BATCH, /* *ret_batch is a batch (owned by the caller): poll again soon */
+    /* Nothing now: env->ops->wake will be called when there may be, and next_wake_us says from when
+     * on poll is to be called without a wake. */
+    POLL_IDLE,
+    POLL_NEED_SPLITS, /* all given splits are read: ask for more */
+    POLL_FAILED,      /* err says why */
     POLL_AGAIN,       /* the turn is over, or an error row found no room: poll again later */
 };
 

@@ -6,11 +6,12 @@
  *            millisecond; it never sleeps, locks or does I/O. Blocking work goes through
  *            env->ops->run_blocking. Only env->ops->wake may be called from another thread.
  * Output     emit only while emitter_has_room(out, output); emitter_emit() takes the batch and
- * cannot fail. No room left: keep your place and return STEP_AGAIN. Ownership  a batch passed in is
- * borrowed until the hook returns STEP_DONE; batch_ref keeps it. Replay     hooks run again after a
- * restore with the same input: whatever decides output is in state, in the snapshot, or in the
- * input. No clock but env->clock, no randomness. Order      timers and mailbox run only between
- * completed calls. The task calls before_barrier and then, with nothing in between, snapshot.
+ *            cannot fail. No room left: keep your place and return STEP_AGAIN.
+ * Ownership  a batch passed in is borrowed until the hook returns STEP_DONE; batch_ref keeps it.
+ * Replay     hooks run again after a restore with the same input: whatever decides output is in
+ *            state, in the snapshot, or in the input. No clock but env->clock, no randomness.
+ * Order      timers and mailbox run only between completed calls. The task calls before_barrier and
+ *            then, with nothing in between, snapshot.
  * Absent     a NULL hook means the default named in [brackets].
  */
 #ifndef COMMON_API_OPERATOR_H

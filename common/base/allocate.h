@@ -40,8 +40,7 @@ static inline __attribute__((unused)) void free_text_at(char **slot)
 }
 #define SCOPED_TEXT __attribute__((cleanup(free_text_at)))
 
-/* Appends to a growing array held as (pointer, count, capacity): returns the new last slot, zeroed.
- */
+/* Appends to an array held as (pointer, count, capacity): returns the new last slot, zeroed. */
 #define array_push(array, count, capacity)                                                         \
     (*((array) = array_reserve_one((array), sizeof(*(array)), (count), &(capacity)),               \
        &(array)[(count)++]))

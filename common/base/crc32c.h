@@ -5,8 +5,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-/* crc of the bytes before (0 at the start) continued over size bytes. "123456789" gives 0xE3069283.
- */
+/* crc of the bytes before (0 at the start) continued over size bytes: 0xE3069283 of "123456789". */
 uint32_t crc32c(uint32_t crc, const void *bytes, size_t size);
 /* The portable twin of the run-time chosen kernel: for tests. */
 uint32_t crc32c_scalar(uint32_t crc, const void *bytes, size_t size);

@@ -23,8 +23,7 @@ struct memory_account {
 void memory_account_init(struct memory_account *account, const char *name,
                          struct memory_account *parent, uint64_t limit_bytes);
 
-/* Books bytes in the account and its parents, or nothing and false if one would exceed its limit.
- */
+/* Books bytes in the account and its parents, or nothing and false: one would exceed its limit. */
 bool memory_reserve(struct memory_account *account, size_t bytes)
     __attribute__((warn_unused_result));
 

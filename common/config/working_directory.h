@@ -7,8 +7,7 @@
 
 #include "common/config/config.h"
 
-/* In the checkpoint directory: the JobManager writes it, TaskManagers show that they see the same.
- */
+/* In the checkpoint directory: by it TaskManagers show that they see the JobManager's. */
 #define CHECKPOINT_TOKEN_FILE ".millstream-token"
 
 /* The configured directory, else /var/lib/millstream if it can be written, else

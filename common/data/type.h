@@ -84,8 +84,7 @@ struct type_field {
     struct type type;
 };
 
-/* The nullable type of a simple kind with Flink's default precision (TIMESTAMP(6), DECIMAL(10,0)).
- */
+/* The nullable type of a simple kind, with Flink's precision: TIMESTAMP(6), DECIMAL(10,0). */
 struct type type_of_kind(enum type_kind kind);
 struct type type_decimal(unsigned precision, unsigned scale);
 

@@ -29,8 +29,7 @@ bool parse_timestamp(const char *text, size_t size, unsigned precision, int64_t 
                      int32_t *ret_zone, bool *ret_has_zone);
 
 void format_int64(int64_t value, struct text *out);
-/* The shortest text that reads back the same, as Java writes it: 1.0, 0.001, 1.0E7, NaN, Infinity.
- */
+/* The shortest text that reads back the same, as Java writes it: 1.0, 0.001, 1.0E7, NaN. */
 void format_double(double value, struct text *out);
 void format_float(float value, struct text *out);
 void format_decimal(__int128 unscaled, unsigned scale, struct text *out);

@@ -108,8 +108,7 @@ static enum status check_edge_schemas(const struct job_edge *edge, const struct 
 {
     const struct schema *output = from->outputs[edge->from_output].schema;
     const struct schema *input = to->inputs[edge->to_input];
-    /* A union widens: nullability and lengths may differ, so only what decides the layout counts.
-     */
+    /* A union widens: nullability and lengths may differ, only what decides the layout counts. */
     bool equal = output->column_count == input->column_count;
     for (uint32_t i = 0; equal && i < output->column_count; i++) {
         struct type a = output->columns[i].type;

@@ -1,5 +1,4 @@
-/* Snapshots from the mark to durable files: begin and result on the worker, upload on its thread.
- */
+/* Snapshots from the mark to durable files: begin and result on the worker, upload on a thread. */
 #include "common/base/allocate.h"
 #include "taskmanager/state/parts.h"
 

@@ -6,9 +6,8 @@
 #include <errno.h>
 #include <sys/stat.h>
 
-#define CAPTURE_COUNT                                                                              \
-    32 /* entries encoded while the worker is kept from changing captured ones                     \
-        */
+/* Entries encoded while the worker is kept from changing captured ones. */
+#define CAPTURE_COUNT 32
 
 void state_queue_push(struct state_backend *backend, struct write_set *set)
 {

@@ -1,5 +1,4 @@
-/* The executor of a chain; control elements are in chain_control.c, env and errors in chain_env.c.
- */
+/* The executor of a chain; control elements: chain_control.c, env and errors: chain_env.c. */
 #include "taskmanager/task/chain.h"
 
 #include "common/base/allocate.h"

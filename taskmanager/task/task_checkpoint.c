@@ -1,5 +1,4 @@
-/* Snapshots of a task: the synchronous part at the barrier, the acknowledgement when it is durable.
- */
+/* Snapshots of a task: the part at the barrier, and the acknowledgement when it is durable. */
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "taskmanager/task/task_internal.h"

@@ -111,8 +111,7 @@ static void wait_rows(uint32_t collector, uint64_t rows, const struct kit_events
                   events->error.message);
 }
 
-/* After the restore, an hour too late: 100 keys have four timers each, each fired once, in order.
- */
+/* After the restore, an hour too late: 100 keys have four timers each, fired once and in order. */
 static void check_fired(void)
 {
     ck_assert_uint_eq(kit_alarm_fired, 400);

@@ -115,8 +115,7 @@ START_TEST(graph_survives_bytes)
 }
 END_TEST
 
-/* Whatever bytes come: an error or a graph that passes the check, never a crash (run under ASan).
- */
+/* Whatever bytes come: an error or a graph that passes the check, never a crash. */
 START_TEST(damaged_bytes_are_refused)
 {
     SCOPED(job_graph_destroy) struct job_graph *graph = some_graph();

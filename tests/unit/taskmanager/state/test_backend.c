@@ -291,8 +291,6 @@ static void do_remove(struct state *state)
 
 static int find_row(const char *key, uint32_t size)
 {
-    /* The number in the key: i * 7919 mod 100003; 7919 * 7691 = 1 mod 100003 is not needed: search.
-     */
     for (int i = 0; i < KEY_COUNT; i++) {
         if (strlen(keys[i]) == size && memcmp(keys[i], key, size) == 0)
             return i;
