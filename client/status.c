@@ -60,6 +60,30 @@ static void print_nodes(const json_t *nodes)
     }
 }
 
+/* Where event time is in each node, for jobs that have it. */
+static void print_event_time(const json_t *nodes, int64_t now_ms)
+{
+    size_t index;
+    json_t *node;
+    json_array_foreach(nodes, index, node)
+    {
+        const json_t *watermark = json_object_get(node, "watermark");
+        if (watermark == NULL)
+            return;
+        printf("  %-12s%-24.24s ", index == 0 ? "event time" : "", text_field(node, "name"));
+        const int64_t watermark_ms = field(node, "watermark");
+        if (json_is_null(watermark))
+            printf("not known yet");
+        else if (watermark_ms == INT64_MAX)
+            printf("has ended");
+        else if (watermark_ms > now_ms)
+            print_age("", watermark_ms - now_ms, " ahead");
+        else
+            print_age("", now_ms - watermark_ms, " behind");
+        printf("%s\n", json_is_true(json_object_get(node, "watermark-idle")) ? ", idle" : "");
+    }
+}
+
 static void print_checkpoints(const json_t *checkpoint, int64_t now_ms)
 {
     const json_t *completed = json_object_get(checkpoint, "completed");
@@ -97,6 +121,7 @@ static void print_job(const json_t *job)
     if (json_is_string(json_object_get(extra, "waiting-for")))
         printf("  waiting: %s\n", text_field(extra, "waiting-for"));
     print_nodes(json_object_get(extra, "nodes"));
+    print_event_time(json_object_get(extra, "nodes"), now_ms);
     print_checkpoints(json_object_get(extra, "checkpoint"), now_ms);
     const json_t *failure = json_object_get(extra, "last-failure");
     if (json_is_object(failure)) {

@@ -138,6 +138,7 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .state_keys = counters->state_keys,
             .state_bytes = counters->state_bytes,
             .watermark_ms = counters->watermark_ms,
+            .is_time_idle = counters->is_time_idle,
             .waits_for = counters->waits_for[0] != '\0' ? copy_text(counters->waits_for) : NULL,
         };
         copy_operators(&metrics[i], counters);

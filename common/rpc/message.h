@@ -87,7 +87,8 @@ struct task_metrics {
     uint64_t error_records; /* skipped or dead-lettered */
     uint64_t state_bytes;
     uint64_t state_keys;
-    int64_t watermark_ms; /* INT64_MIN: none yet */
+    int64_t watermark_ms; /* INT64_MIN: none yet; INT64_MAX: its input has ended */
+    bool is_time_idle;    /* it does not hold event time back */
     /* Of the operators of the chain, in the order of job_vertex.operators. */
     uint32_t operator_count;
     uint64_t operator_records_in[TASK_METRICS_OPERATOR_MAX];

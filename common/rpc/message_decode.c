@@ -74,6 +74,7 @@ static enum status decode_metrics(const Millstream__TaskMetrics *from, struct ta
         .state_bytes = from->state_bytes,
         .state_keys = from->state_keys,
         .watermark_ms = from->watermark_ms,
+        .is_time_idle = from->is_time_idle,
     };
     CHECK_MAX("operators", from->n_operator_records_in, TASK_METRICS_OPERATOR_MAX);
     CHECK_MAX("operators", from->n_operator_records_out, from->n_operator_records_in);

@@ -72,6 +72,7 @@ static Millstream__TaskMetrics *encode_metrics(const struct task_metrics *from,
     to->state_bytes = from->state_bytes;
     to->state_keys = from->state_keys;
     to->watermark_ms = from->watermark_ms;
+    to->is_time_idle = from->is_time_idle;
     to->waits_for = text_or_empty(from->waits_for);
     /* The encoder only reads the arrays. */
     to->n_operator_records_in = from->operator_count;

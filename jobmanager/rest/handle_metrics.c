@@ -165,6 +165,29 @@ static void write_vertices(struct text *out, const struct cluster_snapshot *snap
     }
 }
 
+/* Only where it is known: a gauge of a time has no value for "not yet" and "ended". */
+static void write_watermarks(struct text *out, const struct cluster_snapshot *snapshot)
+{
+    const struct metric metric = {
+        "millstream_vertex_watermark_seconds", "gauge",
+        "Event time that the vertex has reached (currentInputWatermark)."};
+    head(out, &metric);
+    for (size_t i = 0; i < snapshot->job_count; i++) {
+        const struct job_snapshot *job = &snapshot->jobs[i];
+        for (uint32_t v = 0; v < job->vertex_count && !job_status_is_terminal(job->status); v++) {
+            bool is_idle;
+            const int64_t watermark_ms = vertex_watermark_ms(&job->vertices[v], &is_idle);
+            if (watermark_ms == INT64_MIN || watermark_ms == INT64_MAX)
+                continue;
+            text_format(out, "%s{", metric.name);
+            job_labels(out, job);
+            text_append(out, ",vertex=\"");
+            label(out, job->graph->vertices[job->vertices[v].vertex].name);
+            text_format(out, "\"} %.3f\n", (double)watermark_ms / 1000);
+        }
+    }
+}
+
 static void write_metrics(void *context, const struct cluster_snapshot *snapshot)
 {
     struct text *out = context;
@@ -181,6 +204,7 @@ static void write_metrics(void *context, const struct cluster_snapshot *snapshot
           snapshot->duplicate_message_count);
     write_jobs(out, snapshot);
     write_vertices(out, snapshot);
+    write_watermarks(out, snapshot);
 }
 
 void handle_metrics(void *context, const struct http_request *request,

@@ -166,35 +166,72 @@ static json_t *aggregated_json(const struct vertex_snapshot *vertex)
     return json_pack("{s:o,s:o}", "metrics", metrics, "status-duration", durations);
 }
 
+/* The vertex that the second path parameter names; NULL after an error was answered. */
+static const struct vertex_snapshot *find_vertex(const struct job_snapshot *job,
+                                                 const struct http_request *request,
+                                                 struct http_response *response)
+{
+    struct id128 wanted;
+    if (!read_vertex_id(request, response, 1, &wanted))
+        return NULL;
+    for (uint32_t i = 0; i < job->vertex_count; i++) {
+        if (id128_equals(job->graph->vertices[job->vertices[i].vertex].id, wanted))
+            return &job->vertices[i];
+    }
+    http_response_error(response, 404, "JobVertex %.64s not found", request->parameters[1]);
+    return NULL;
+}
+
 static json_t *build_vertex(struct rest *rest, const struct cluster_snapshot *snapshot,
                             const struct http_request *request, struct http_response *response)
 {
     (void)rest;
     const struct job_snapshot *job = find_job(snapshot, request, response);
-    struct id128 wanted;
-    if (job == NULL || !read_vertex_id(request, response, 1, &wanted))
+    const struct vertex_snapshot *vertex = job != NULL ? find_vertex(job, request, response) : NULL;
+    if (vertex == NULL)
         return NULL;
-    for (uint32_t i = 0; i < job->vertex_count; i++) {
-        const struct vertex_snapshot *vertex = &job->vertices[i];
-        const struct job_vertex *planned = &job->graph->vertices[vertex->vertex];
-        if (!id128_equals(planned->id, wanted))
-            continue;
-        char id[ID_TEXT_SIZE];
-        id128_format(planned->id, id);
-        json_t *subtasks = json_array();
-        for (uint32_t s = 0; s < vertex->subtask_count; s++)
-            (void)json_array_append_new(subtasks, subtask_json(snapshot, &vertex->subtasks[s]));
-        return json_pack("{s:s,s:s,s:I,s:I,s:I,s:o,s:o}", "id", id, "name", planned->name,
-                         "parallelism", (json_int_t)planned->parallelism, "maxParallelism",
-                         (json_int_t)job->graph->max_parallelism, "now", (json_int_t)wall_now_ms(),
-                         "subtasks", subtasks, "aggregated", aggregated_json(vertex));
+    const struct job_vertex *planned = &job->graph->vertices[vertex->vertex];
+    char id[ID_TEXT_SIZE];
+    id128_format(planned->id, id);
+    json_t *subtasks = json_array();
+    for (uint32_t s = 0; s < vertex->subtask_count; s++)
+        (void)json_array_append_new(subtasks, subtask_json(snapshot, &vertex->subtasks[s]));
+    return json_pack("{s:s,s:s,s:I,s:I,s:I,s:o,s:o}", "id", id, "name", planned->name,
+                     "parallelism", (json_int_t)planned->parallelism, "maxParallelism",
+                     (json_int_t)job->graph->max_parallelism, "now", (json_int_t)wall_now_ms(),
+                     "subtasks", subtasks, "aggregated", aggregated_json(vertex));
+}
+
+/* Flink's form: a list of metrics; nothing for those that know no time yet. */
+static json_t *build_watermarks(struct rest *rest, const struct cluster_snapshot *snapshot,
+                                const struct http_request *request, struct http_response *response)
+{
+    (void)rest;
+    const struct job_snapshot *job = find_job(snapshot, request, response);
+    const struct vertex_snapshot *vertex = job != NULL ? find_vertex(job, request, response) : NULL;
+    if (vertex == NULL)
+        return NULL;
+    json_t *list = json_array();
+    for (uint32_t s = 0; s < vertex->subtask_count; s++) {
+        const struct task_metrics *metrics = &vertex->subtasks[s].metrics;
+        if (metrics->watermark_ms != INT64_MIN)
+            (void)json_array_append_new(
+                list, json_pack("{s:o,s:o,s:b}", "id",
+                                json_sprintf("%u.currentInputWatermark", vertex->subtasks[s].index),
+                                "value", json_sprintf("%lld", (long long)metrics->watermark_ms),
+                                "idle", metrics->is_time_idle));
     }
-    http_response_error(response, 404, "JobVertex %.64s not found", request->parameters[1]);
-    return NULL;
+    return list;
 }
 
 void handle_vertex(void *context, const struct http_request *request,
                    struct http_response *response)
 {
     respond_from_snapshot(context, request, response, build_vertex);
+}
+
+void handle_vertex_watermarks(void *context, const struct http_request *request,
+                              struct http_response *response)
+{
+    respond_from_snapshot(context, request, response, build_watermarks);
 }

@@ -37,6 +37,7 @@ void handle_job_exceptions(void *context, const struct http_request *, struct ht
 void handle_job_cancel(void *context, const struct http_request *, struct http_response *);
 void handle_job_submit(void *context, const struct http_request *, struct http_response *);
 void handle_vertex(void *context, const struct http_request *, struct http_response *);
+void handle_vertex_watermarks(void *context, const struct http_request *, struct http_response *);
 
 /* Checkpoints */
 void handle_checkpoints(void *context, const struct http_request *, struct http_response *);
@@ -78,6 +79,9 @@ int64_t wall_now_ms(void);
 int64_t job_duration_ms(const struct job_snapshot *job);
 /* The vertex's state as Flink sums it up from its subtasks. */
 enum task_status vertex_status(const struct vertex_snapshot *vertex);
+/* Where event time is: the least of the subtasks that hold it back. INT64_MIN: not known yet. */
+int64_t vertex_watermark_ms(const struct vertex_snapshot *vertex, bool *ret_is_idle);
+bool job_has_event_time(const struct job_snapshot *job);
 struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex); /* sums; texts NULL */
 json_t *checkpoint_json(const struct rest *rest, const struct checkpoint_record *record,
                         const struct job_snapshot *job);

@@ -1,6 +1,7 @@
 /* REST: what the answers about a job are made of. */
 #include "jobmanager/rest/handlers.h"
 
+#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 
@@ -61,6 +62,32 @@ struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex)
     return sum;
 }
 
+int64_t vertex_watermark_ms(const struct vertex_snapshot *vertex, bool *ret_is_idle)
+{
+    int64_t active_ms = INT64_MAX;
+    int64_t idle_ms = INT64_MIN;
+    uint32_t active_count = 0;
+    for (uint32_t i = 0; i < vertex->subtask_count; i++) {
+        const struct task_metrics *metrics = &vertex->subtasks[i].metrics;
+        active_count += !metrics->is_time_idle;
+        if (!metrics->is_time_idle && metrics->watermark_ms < active_ms)
+            active_ms = metrics->watermark_ms;
+        if (metrics->is_time_idle && metrics->watermark_ms > idle_ms)
+            idle_ms = metrics->watermark_ms;
+    }
+    *ret_is_idle = active_count == 0;
+    return active_count > 0 ? active_ms : idle_ms;
+}
+
+bool job_has_event_time(const struct job_snapshot *job)
+{
+    for (uint32_t i = 0; i < job->graph->operator_count; i++) {
+        if (strcmp(job->graph->operators[i].kind, WATERMARK_OPERATOR) == 0)
+            return true;
+    }
+    return false;
+}
+
 json_t *metrics_json(const struct task_metrics *metrics)
 {
     return json_pack("{s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:b,s:I,s:I,s:f}", "read-bytes",
@@ -84,6 +111,8 @@ struct node_sum {
     uint64_t state_keys;
     uint64_t state_bytes;
     bool has_operator;
+    int64_t watermark_ms;
+    bool is_time_idle;
 };
 
 static struct node_sum *find_node(struct node_sum *nodes, size_t *count, const char *name)
@@ -126,6 +155,7 @@ static void add_vertex(const struct job_snapshot *job, const struct vertex_snaps
         const struct operator_spec *spec = &job->graph->operators[planned->operators[place]];
         struct node_sum *node = find_node(nodes, count, spec->name);
         node->parallelism = planned->parallelism;
+        node->watermark_ms = vertex_watermark_ms(vertex, &node->is_time_idle);
         add_operator(node, vertex, place);
         if (first == NULL)
             first = node;
@@ -153,14 +183,21 @@ static json_t *nodes_json(struct rest *rest, const struct job_snapshot *job, int
             rate_per_second(rest->rates, job->id, (uint32_t)i * 2, node->records_in, now_ms);
         const int64_t out_rate =
             rate_per_second(rest->rates, job->id, (uint32_t)i * 2 + 1, node->records_out, now_ms);
-        (void)json_array_append_new(
-            json,
+        json_t *shown =
             json_pack("{s:s,s:I,s:I,s:I,s:I,s:I,s:I,s:I,s:I}", "name", node->name, "parallelism",
                       (json_int_t)node->parallelism, "records-in", (json_int_t)node->records_in,
                       "records-in-per-second", (json_int_t)in_rate, "records-out",
                       (json_int_t)node->records_out, "records-out-per-second", (json_int_t)out_rate,
                       "errors-skipped", (json_int_t)node->errors, "state-keys",
-                      (json_int_t)node->state_keys, "state-bytes", (json_int_t)node->state_bytes));
+                      (json_int_t)node->state_keys, "state-bytes", (json_int_t)node->state_bytes);
+        if (job_has_event_time(job)) {
+            (void)json_object_set_new(shown, "watermark",
+                                      node->watermark_ms == INT64_MIN
+                                          ? json_null()
+                                          : json_integer((json_int_t)node->watermark_ms));
+            (void)json_object_set_new(shown, "watermark-idle", json_boolean(node->is_time_idle));
+        }
+        (void)json_array_append_new(json, shown);
     }
     free(nodes);
     return json;

@@ -27,6 +27,8 @@ static const struct http_route routes[] = {
      "text, parameters and submitter (own extension)"},
     {"GET", "/jobs/:jobid/exceptions", handle_job_exceptions, "failures, newest first"},
     {"GET", "/jobs/:jobid/vertices/:vertexid", handle_vertex, "a vertex with its subtasks"},
+    {"GET", "/jobs/:jobid/vertices/:vertexid/watermarks", handle_vertex_watermarks,
+     "where event time is in its subtasks"},
     {"GET", "/jobs/:jobid/checkpoints", handle_checkpoints, "counts, latest and history"},
     {"GET", "/jobs/:jobid/checkpoints/config", handle_checkpoints_config, "how they are taken"},
     {"GET", "/jobs/:jobid/checkpoints/details/:checkpointid", handle_checkpoint, "one of them"},

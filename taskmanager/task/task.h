@@ -113,7 +113,8 @@ struct task_counters {
     uint64_t errors;     /* rows skipped or sent to `errors` */
     uint64_t state_keys; /* estimates, half a second old at most while the task runs */
     uint64_t state_bytes;
-    int64_t watermark_ms;
+    int64_t watermark_ms;              /* WATERMARK_NONE: none yet */
+    bool is_time_idle;                 /* it does not hold event time back */
     char waits_for[SHARED_TEXT_BYTES]; /* what an operator waits for outside; "" */
     /* By place in the chain; operators beyond the maximum are left out. */
     uint32_t operator_count;

@@ -10,6 +10,8 @@ void task_add_pending(struct task *task, struct element element)
 
 static void add_change(struct task *task, struct watermark_change change, int64_t watermark_ms)
 {
+    if (change.went_active || change.went_idle)
+        atomic_store_explicit(&task->is_time_idle, change.went_idle, memory_order_relaxed);
     if (change.went_active)
         task_add_pending(task, (struct element){.kind = ELEMENT_ACTIVE});
     if (change.has_advanced)

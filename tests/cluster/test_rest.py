@@ -200,6 +200,7 @@ def answers(cluster, job):
         (one + "/checkpoints/config", CHECKPOINTS_CONFIG),
         (one + "/definition", fields("jid:s name:s definition:s submitter:s", parameters={})),
         *[(f"{one}/vertices/{vertex}", VERTEX_DETAIL) for vertex in vertices],
+        *[(f"{one}/vertices/{vertex}/watermarks", [fields("id:s value:s idle:b")]) for vertex in vertices],
         *[(f"{one}/checkpoints/details/{c['id']}",
            {"COMPLETED": COMPLETED, "FAILED": FAILED, "IN_PROGRESS": CHECKPOINT}[c["status"]]) for c in known[:1]],
         *[(f"{one}/checkpoints/details/{c['id']}/subtasks/{vertex}", CHECKPOINT_SUBTASKS)
