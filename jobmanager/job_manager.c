@@ -446,6 +446,8 @@ static enum status create_core(struct job_manager *manager, uint64_t epoch, stru
     core.checkpoint_directory = manager->directories.checkpoints;
     core.heartbeat_interval_ms = config_duration_ms(config, CONFIG_HEARTBEAT_INTERVAL);
     core.heartbeat_timeout_ms = config_duration_ms(config, CONFIG_HEARTBEAT_TIMEOUT);
+    core.ended_job_max = (size_t)config_int(config, CONFIG_JOB_STORE_CAPACITY);
+    core.ended_job_keep_ms = config_duration_ms(config, CONFIG_JOB_STORE_EXPIRATION);
     TRY(checkpoint_token_prepare(manager->directories.checkpoints, &core.token, err));
     uint64_t seed = 0;
     random_from_system(&seed, sizeof(seed));

@@ -1,7 +1,8 @@
-/* The working directory of one TaskManager process: see local_directory.h. */
+/* Where a TaskManager keeps local state: see local_directory.h. */
 #include "taskmanager/local_directory.h"
 
 #include "common/base/allocate.h"
+#include "common/config/working_directory.h"
 
 #include <dirent.h>
 #include <errno.h>
@@ -71,21 +72,81 @@ static int lock_starts(const char *working_directory)
     return starts;
 }
 
-enum status local_directory_open(const char *working_directory, struct id128 incarnation,
+/* ---- the parent ---- */
+
+static uint64_t free_bytes_of(const char *path)
+{
+    struct statvfs space;
+    return statvfs(path, &space) == 0 ? (uint64_t)space.f_bavail * space.f_frsize : 0;
+}
+
+/* Takes path if it has more room than the best so far. */
+static enum status consider(const char *path, char **best, uint64_t *best_bytes, struct error *err)
+{
+    char *absolute = NULL;
+    TRY(directory_prepare(path, &absolute, err));
+    const int starts = lock_starts(absolute);
+    remove_left_ones(absolute);
+    if (starts >= 0)
+        (void)close(starts);
+    const uint64_t bytes = free_bytes_of(absolute);
+    if (*best != NULL && bytes <= *best_bytes) {
+        free(absolute);
+        return STATUS_OK;
+    }
+    free(*best);
+    *best = absolute;
+    *best_bytes = bytes;
+    return STATUS_OK;
+}
+
+enum status local_directory_choose(const struct config *config, char **ret_parent,
+                                   struct error *err)
+{
+    const char *configured = config_text(config, CONFIG_TMP_DIRS);
+    if (configured == NULL)
+        return working_directory_prepare(config, ret_parent, err);
+    char *best = NULL;
+    uint64_t best_bytes = 0;
+    unsigned count = 0;
+    enum status status = STATUS_OK;
+    SCOPED_TEXT char *names = copy_text(configured);
+    char *rest = NULL;
+    for (char *name = strtok_r(names, ",", &rest); name != NULL && status == STATUS_OK;
+         name = strtok_r(NULL, ",", &rest)) {
+        name += strspn(name, " ");
+        for (size_t size = strlen(name); size > 0 && name[size - 1] == ' '; size--)
+            name[size - 1] = '\0';
+        if (*name != '\0' && count++ < LOCAL_DIRECTORY_PARENTS_MAX)
+            status = consider(name, &best, &best_bytes, err);
+    }
+    if (status == STATUS_OK && best == NULL)
+        return working_directory_prepare(config, ret_parent, err);
+    if (status != STATUS_OK) {
+        free(best);
+        return error_wrap(err, status, "io.tmp.dirs");
+    }
+    *ret_parent = best;
+    return STATUS_OK;
+}
+
+/* ---- one process's directory ---- */
+
+enum status local_directory_open(const char *parent, struct id128 incarnation,
                                  struct local_directory **ret_directory, struct error *err)
 {
-    const int starts = lock_starts(working_directory);
-    remove_left_ones(working_directory);
+    const int starts = lock_starts(parent);
+    remove_left_ones(parent);
     char id[ID_TEXT_SIZE];
     id128_format(incarnation, id);
     struct local_directory *directory = allocate(sizeof(*directory));
-    directory->path = format_text("%s/" NAME_PREFIX "%s", working_directory, id);
+    directory->path = format_text("%s/" NAME_PREFIX "%s", parent, id);
     directory->lock = -1;
     if (mkdir(directory->path, 0700) == 0)
         directory->lock = open(directory->path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (directory->lock < 0 || flock(directory->lock, LOCK_EX | LOCK_NB) != 0) {
         const int open_errno = errno;
-        (void)error_set_errno(err, open_errno, "working directory %s", directory->path);
+        (void)error_set_errno(err, open_errno, "local directory %s", directory->path);
         local_directory_close(take_pointer(&directory));
     }
     if (starts >= 0)

@@ -33,7 +33,7 @@ struct task_manager {
     struct id128 incarnation;
     struct memory_budget budget;
     char *job_manager_address;
-    char *working_directory;
+    char *local_parent;
     struct local_directory *directory;
     char *checkpoint_directory;
     struct file_store *checkpoint_store;
@@ -255,8 +255,8 @@ static enum status check_disk(const struct task_manager *manager, struct error *
     (void)gethostname(host, sizeof(host) - 1);
     return error_set(err, STATUS_LIMIT,
                      "%s on %s has less than %d %% free space (%llu of %llu MiB): free some, or "
-                     "set process.working-dir",
-                     manager->working_directory, host, MIN_FREE_PERCENT,
+                     "set io.tmp.dirs or process.working-dir",
+                     manager->local_parent, host, MIN_FREE_PERCENT,
                      (unsigned long long)(free_bytes >> 20),
                      (unsigned long long)(total_bytes >> 20));
 }
@@ -507,8 +507,8 @@ static enum status start(struct task_manager *manager, struct error *err)
 {
     const struct config *config = manager->config.config;
     TRY(memory_budget_init(&manager->budget, config, memory_cgroup_limit_bytes(), err));
-    TRY(working_directory_prepare(config, &manager->working_directory, err));
-    TRY(local_directory_open(manager->working_directory, manager->incarnation, &manager->directory,
+    TRY(local_directory_choose(config, &manager->local_parent, err));
+    TRY(local_directory_open(manager->local_parent, manager->incarnation, &manager->directory,
                              err));
     TRY(checkpoint_directory_prepare(config, &manager->checkpoint_directory, err));
     TRY(file_store_local_create(manager->checkpoint_directory, &manager->checkpoint_store, err));
@@ -590,7 +590,7 @@ void task_manager_stop(struct task_manager *manager)
     local_directory_close(manager->directory);
     free(manager->checkpoint_directory);
     free(manager->job_manager_address);
-    free(manager->working_directory);
+    free(manager->local_parent);
     (void)pthread_cond_destroy(&manager->link_gone);
     (void)pthread_mutex_destroy(&manager->link_lock);
     free(manager);

@@ -74,8 +74,13 @@
     X(WORKING_DIR, "process.working-dir", NULL, STRING, NULL, NULL, 0, 0, CLUSTER, 0,              \
       "Directory of the processes' own data; without it /var/lib/millstream if that can be "       \
       "written, else ~/.local/state/millstream.")                                                  \
+    X(JOB_STORE_CAPACITY, "jobstore.max-capacity", NULL, INT, "100", NULL, 1, 100000, CLUSTER, 0,  \
+      "Ended jobs that are remembered, the newest ones.")                                          \
+    X(JOB_STORE_EXPIRATION, "jobstore.expiration-time", NULL, DURATION, "7 d", NULL, 1000,         \
+      3650 * CONFIG_DAY_MS, CLUSTER, 0, "How long ended jobs are remembered.")                     \
     X(TMP_DIRS, "io.tmp.dirs", "taskmanager.tmp.dirs", LIST, NULL, NULL, 0, 0, CLUSTER, 0,         \
-      "Directories for local state and spilled data; without it process.working-dir.")             \
+      "Directories for a TaskManager's local state, of which it takes the one with the most "      \
+      "free space; without it process.working-dir.")                                               \
     X(LOG_LEVEL, "log.level", NULL, ENUM, "info", config_log_levels, 0, 0, CLUSTER, 0,             \
       "What is logged: debug, info, warn or error and above.")                                     \
     X(LOG_FORMAT, "log.format", NULL, ENUM, "text", config_log_formats, 0, 0, CLUSTER, 0,          \

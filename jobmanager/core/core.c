@@ -108,7 +108,9 @@ void core_config_init(struct core_config *config)
 {
     *config = (struct core_config){.heartbeat_interval_ms = 1000,
                                    .heartbeat_timeout_ms = 5000,
-                                   .registration_timeout_ms = 10000};
+                                   .registration_timeout_ms = 10000,
+                                   .ended_job_max = 100,
+                                   .ended_job_keep_ms = INT64_C(7) * 24 * 3600 * 1000};
 }
 
 struct core *core_create(const struct core_config *config, uint64_t seed)
@@ -236,6 +238,7 @@ static int64_t next_tick_ms(const struct core *core)
     int64_t next = earlier(membership_next_ms(core), core->load_retry_ms);
     if (core->phase != CORE_READY)
         return next;
+    next = earlier(next, dispatcher_next_ms(core));
     next = earlier(next, record_next_ms(&core->cluster_record));
     for (size_t i = 0; i < core->job_count; i++) {
         next = earlier(next, job_next_ms(core, core->jobs[i]));

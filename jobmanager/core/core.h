@@ -21,11 +21,9 @@
 #include "common/rpc/message.h"
 #include "jobmanager/core/job_options.h"
 
-#define CORE_JOB_MAX              1000 /* not finished */
-#define CORE_TASK_MANAGER_MAX     1000
-#define CORE_FINISHED_JOB_MAX     100
-#define CORE_FINISHED_JOB_KEEP_MS (INT64_C(7) * 24 * 3600 * 1000)
-#define CORE_NEVER                INT64_MAX
+#define CORE_JOB_MAX          1000 /* not finished */
+#define CORE_TASK_MANAGER_MAX 1000
+#define CORE_NEVER            INT64_MAX
 
 struct core_config {
     char *cluster_id;
@@ -38,6 +36,8 @@ struct core_config {
     int64_t heartbeat_interval_ms;
     int64_t heartbeat_timeout_ms;
     int64_t registration_timeout_ms; /* a connection that says nothing is closed after this */
+    size_t ended_job_max;            /* remembered */
+    int64_t ended_job_keep_ms;
 };
 
 /* Flink's defaults; the strings stay NULL. */

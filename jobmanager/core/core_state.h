@@ -6,6 +6,7 @@
  *   membership.c      connections, registration, heartbeats, loss of TaskManagers
  *   dispatcher.c      submit, cancel, finished jobs
  *   recovery.c        what the store knows at start
+ *   ended_jobs.c      files of jobs that had ended before
  *   job_master.c      life of one job: states, failures, restarts
  *   execution_graph.c tasks and failover regions
  *   scheduler.c       slots and deployments
@@ -32,6 +33,7 @@
 #define RECORD_REPEAT_MAX 3
 #define CLEANUP_RETRY_MS  10000
 #define SWEEP_AGAIN_MS    600000
+#define SWEEP_TURN_MS     100
 
 struct task_manager {
     uint64_t connection;
@@ -163,7 +165,9 @@ struct job {
     int64_t next_trigger_ms;
     int64_t final_after_ms; /* a failed final checkpoint is not tried again before */
     bool is_final_complete;
-    int64_t sweep_ms; /* when to sweep; CORE_NEVER */
+    int64_t sweep_ms;   /* when to sweep; CORE_NEVER */
+    bool sweep_problem; /* a checkpoint that the job retains could not be read: ended_jobs.c */
+    bool is_cleaned_up; /* job_clean_up was called */
 
     struct restart_strategy restart;
     uint32_t restart_count;
@@ -222,6 +226,7 @@ struct core {
     uint64_t next_lane;
     uint64_t next_enumerator;
     int64_t load_retry_ms;
+    struct job_id sweeping; /* whose metadata is being read by ended_jobs.c; 0: none */
     uint64_t stale_count;
     uint64_t duplicate_count;
 };
@@ -241,6 +246,8 @@ struct storage_request *storage_ask(struct core *core, enum storage_kind kind,
                                     uint64_t number);
 void storage_cleanup(struct core *core, const struct job *job, struct path_list *paths);
 void storage_sweep(struct core *core, struct job *job);
+/* The same for a job whose retained checkpoints are in job->read. */
+void storage_sweep_ended(struct core *core, struct job *job);
 void storage_delete_job(struct core *core, const struct job *job);
 uint64_t stored_record_touch(struct stored_record *record);
 void storage_write_cluster(struct core *core);
@@ -270,6 +277,7 @@ void dispatcher_on_copied(struct core *core, struct job *job, enum status code,
 void dispatcher_on_restore_written(struct core *core, struct job *job, enum status code,
                                    const char *message);
 void dispatcher_forget_old(struct core *core);
+int64_t dispatcher_next_ms(const struct core *core);
 
 /* ---- recovery.c ---- */
 void recovery_start(struct core *core);
@@ -277,6 +285,14 @@ void recovery_on_loaded(struct core *core, const struct core_event *event);
 void recovery_on_metadata(struct core *core, struct job *job, uint64_t number,
                           const struct core_event *event);
 void recovery_check(struct core *core, struct job *job);
+/* Asks for the metadata of the stored checkpoints that are not read yet. */
+void recovery_read_missing(struct core *core, struct job *job);
+
+/* ---- ended_jobs.c ---- */
+/* Removes what a job that ended under an earlier leader does not keep. */
+void ended_job_sweep(struct core *core, struct job *job);
+/* One of its reads is done; message: why it failed. */
+void ended_job_on_read(struct core *core, struct job *job, enum status status, const char *message);
 
 /* ---- job_master.c ---- */
 struct job *job_create(struct core *core, struct job_id id, struct job_graph *graph);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #define GRAPH_TRIES_MAX 3
+#define FORGET_PAUSE_MS 1000
 
 static void remove_job(struct core *core, struct job *job)
 {
@@ -325,9 +326,9 @@ void dispatcher_forget_old(struct core *core)
         ended_count += job_status_is_terminal(core->jobs[i]->status) ? 1 : 0;
     for (size_t i = 0; i < core->job_count && ended_count > 0;) {
         struct job *job = core->jobs[i];
-        const bool is_old = core->wall_ms - job->end_ms > CORE_FINISHED_JOB_KEEP_MS;
+        const bool is_old = core->wall_ms - job->end_ms >= core->config.ended_job_keep_ms;
         if (!job_status_is_terminal(job->status) ||
-            (ended_count <= CORE_FINISHED_JOB_MAX && !is_old)) {
+            (ended_count <= core->config.ended_job_max && !is_old)) {
             i++;
             continue;
         }
@@ -336,4 +337,19 @@ void dispatcher_forget_old(struct core *core)
         remove_job(core, job);
         ended_count--;
     }
+}
+
+int64_t dispatcher_next_ms(const struct core *core)
+{
+    int64_t next = CORE_NEVER;
+    for (size_t i = 0; i < core->job_count; i++) {
+        const struct job *job = core->jobs[i];
+        if (!job_status_is_terminal(job->status))
+            continue;
+        /* The wall clock may jump: never in a hurry. */
+        const int64_t left_ms = job->end_ms + core->config.ended_job_keep_ms - core->wall_ms;
+        const int64_t due = core->now_ms + (left_ms > FORGET_PAUSE_MS ? left_ms : FORGET_PAUSE_MS);
+        next = due < next ? due : next;
+    }
+    return next;
 }

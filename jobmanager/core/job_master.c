@@ -321,11 +321,17 @@ void job_encode_record(const struct core *core, const struct job *job, struct te
 
 void job_clean_up(struct core *core, struct job *job)
 {
-    job->sweep_ms = CORE_NEVER;
+    /* Of a job that had ended before, once more when every TaskManager of the earlier leader has
+     * surely ended its tasks. */
+    const bool is_again = job->is_recovered_end && !job->is_cleaned_up;
+    job->sweep_ms = is_again ? core->now_ms + SWEEP_AGAIN_MS : CORE_NEVER;
+    job->is_cleaned_up = true;
     if (!keeps_checkpoints(job, job->status))
         storage_delete_job(core, job);
     else if (!job->is_recovering)
         storage_sweep(core, job); /* all that is kept is known */
+    else
+        ended_job_sweep(core, job);
 }
 
 static void on_ended(struct core *core, struct job *job)

@@ -27,7 +27,7 @@ static void read_checkpoint(struct core *core, struct job *job, uint64_t number)
         format_text("%s/chk-%llu/_metadata", job->id_text, (unsigned long long)number);
 }
 
-static void read_missing(struct core *core, struct job *job)
+void recovery_read_missing(struct core *core, struct job *job)
 {
     job->reread_ms = CORE_NEVER;
     for (size_t i = 0; i < job->stored_id_count; i++)
@@ -109,7 +109,7 @@ static void recover_job(struct core *core, const struct core_event *event,
             job_clean_up(core, job);
     } else {
         core_log(core, LOG_INFO, "job_recovered", job, "checkpoints=%zu", job->stored_id_count);
-        read_missing(core, job);
+        recovery_read_missing(core, job);
     }
 }
 
@@ -188,7 +188,7 @@ void recovery_on_metadata(struct core *core, struct job *job, uint64_t number,
     size_t place = 0;
     while (place < job->stored_id_count && job->stored_ids[place] != number)
         place++;
-    if (place == job->stored_id_count || job->status != JOB_INITIALIZING)
+    if (place == job->stored_id_count || !job->is_recovering)
         return;
     struct error err;
     enum status status = event->storage.code;
@@ -205,7 +205,11 @@ void recovery_on_metadata(struct core *core, struct job *job, uint64_t number,
             &err, status, "%s/chk-%llu/_metadata: %s", job->id_text, (unsigned long long)number,
             event->storage.message == NULL ? status_text(status) : event->storage.message);
     }
-    if (status == STATUS_OK)
+    if (job_status_is_terminal(job->status)) {
+        ended_job_on_read(core, job, status, err.message);
+        return;
+    }
+    if (status == STATUS_OK || job->status != JOB_INITIALIZING)
         return;
     if (status_retry_class(status) != RETRY_CLASS_NEVER) {
         core_log(core, LOG_WARN, "checkpoint_unreadable", job, "%s; it is tried again",
@@ -231,7 +235,7 @@ void recovery_check(struct core *core, struct job *job)
     if (!job->is_recovering)
         return;
     if (core->now_ms >= job->reread_ms)
-        read_missing(core, job);
+        recovery_read_missing(core, job);
     if (job->reading_count > 0 || job->reread_ms != CORE_NEVER)
         return;
     for (size_t i = 0; i < job->stored_id_count; i++)

@@ -59,18 +59,27 @@ static void keep_directory(struct path_list *keep, const struct job *job, const 
     path_list_add(keep, path);
 }
 
-/* The store may name it already. */
-static void keep_pending(struct path_list *keep, const struct job *job,
-                         const struct pending_checkpoint *pending)
+/* Its directory, and the files that it refers to. */
+static void keep_checkpoint(struct path_list *keep, const struct job *job,
+                            const struct completed_checkpoint *checkpoint)
 {
-    keep_directory(keep, job, "chk-", pending->content->id.value);
-    for (size_t i = 0; i < pending->content->task_count; i++) {
-        const struct keyed_state_handle *keyed = &pending->content->tasks[i].keyed;
+    keep_directory(keep, job, "chk-", checkpoint->id.value);
+    for (size_t i = 0; i < checkpoint->task_count; i++) {
+        const struct keyed_state_handle *keyed = &checkpoint->tasks[i].keyed;
         for (size_t j = 0; j < keyed->file_count; j++) {
             SCOPED_TEXT char *path = format_text("%s/%s", job->id_text, keyed->files[j].path);
             path_list_add(keep, path);
         }
     }
+}
+
+static void ask_sweep(struct core *core, const struct job *job, struct path_list *keep)
+{
+    struct storage_request *request = storage_ask(core, STORAGE_SWEEP, REQUEST_CLEANUP, job, 0);
+    request->path = copy_text(job->id_text);
+    request->attempt_below = core->attempt_next;
+    request->checkpoint_below = job->checkpoint_next;
+    take_paths(request, keep);
 }
 
 void storage_sweep(struct core *core, struct job *job)
@@ -84,15 +93,20 @@ void storage_sweep(struct core *core, struct job *job)
     for (size_t i = 0; i < job->coordinator.retained_count; i++)
         keep_directory(&keep, job, "chk-", job->coordinator.retained[i]->id.value);
     if (job->coordinator.pending != NULL)
-        keep_pending(&keep, job, job->coordinator.pending);
+        keep_checkpoint(&keep, job, job->coordinator.pending->content); /* may be named already */
     for (size_t i = 0; i < job->task_count; i++)
         if (task_is_live(&job->tasks[i]))
             keep_directory(&keep, job, "shared/", job->tasks[i].attempt.value);
-    struct storage_request *request = storage_ask(core, STORAGE_SWEEP, REQUEST_CLEANUP, job, 0);
-    request->path = copy_text(job->id_text);
-    request->attempt_below = core->attempt_next;
-    request->checkpoint_below = job->checkpoint_next;
-    take_paths(request, &keep);
+    ask_sweep(core, job, &keep);
+}
+
+void storage_sweep_ended(struct core *core, struct job *job)
+{
+    struct path_list keep = {0};
+    for (size_t i = 0; i < job->stored_id_count; i++)
+        if (job->read[i] != NULL)
+            keep_checkpoint(&keep, job, job->read[i]);
+    ask_sweep(core, job, &keep);
 }
 
 void storage_delete_job(struct core *core, const struct job *job)

@@ -6,6 +6,7 @@
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -52,6 +53,32 @@ START_TEST(what_a_dead_process_left_is_removed)
 }
 END_TEST
 
+START_TEST(io_tmp_dirs_are_made_swept_and_chosen)
+{
+    SCOPED_TEXT char *first = format_text("%s/a", parent);
+    SCOPED_TEXT char *second = format_text("%s/b", parent);
+    SCOPED_TEXT char *left = format_text("%s/tm-00000000000000000000000000000001", first);
+    ck_assert_int_eq(mkdir(first, 0700) | mkdir(left, 0700), 0);
+    SCOPED(config_destroy) struct config *config = config_create();
+    SCOPED_TEXT char *both = format_text("%s , %s", first, second);
+    struct error err;
+    ck_assert_int_eq(config_set(config, "process.working-dir", "/nowhere", "test", &err),
+                     STATUS_OK);
+    ck_assert_int_eq(config_set(config, "io.tmp.dirs", both, "test", &err), STATUS_OK);
+    SCOPED_TEXT char *chosen = NULL;
+    ck_assert_int_eq(local_directory_choose(config, &chosen, &err), STATUS_OK);
+    ck_assert(strcmp(chosen, first) == 0 || strcmp(chosen, second) == 0);
+    ck_assert_int_ne(access(left, F_OK), 0);
+    ck_assert_int_eq(rmdir(first) | rmdir(second), 0);
+    /* One that cannot be made is an error, not silently left out. */
+    SCOPED_TEXT char *bad = format_text("%s,/proc/millstream", parent);
+    ck_assert_int_eq(config_set(config, "io.tmp.dirs", bad, "test", &err), STATUS_OK);
+    SCOPED_TEXT char *none = NULL;
+    ck_assert_int_ne(local_directory_choose(config, &none, &err), STATUS_OK);
+    ck_assert_ptr_nonnull(strstr(err.message, "io.tmp.dirs: "));
+}
+END_TEST
+
 static void *start_and_end(void *failures)
 {
     for (int i = 0; i < ROUNDS; i++) {
@@ -87,6 +114,7 @@ int main(void)
     TCase *tests = tcase_create("local directory");
     tcase_add_checked_fixture(tests, make_parent, remove_parent);
     tcase_add_test(tests, what_a_dead_process_left_is_removed);
+    tcase_add_test(tests, io_tmp_dirs_are_made_swept_and_chosen);
     tcase_add_test(tests, processes_that_start_at_once_leave_each_other_alone);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
