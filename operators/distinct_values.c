@@ -5,10 +5,10 @@
 
 enum status distinct_values_open(struct distinct_values *distinct, struct operator_env *env,
                                  const struct aggregate_part *part, const uint32_t *key_columns,
-                                 int64_t ttl_ms, struct error *err)
+                                 bool has_windows, int64_t ttl_ms, struct error *err)
 {
     const struct schema *input = env->spec->inputs[0];
-    struct schema_column columns[KEY_COLUMN_MAX + 1] = {{0}};
+    struct schema_column columns[KEY_COLUMN_MAX + 2] = {{0}};
     struct type key_types[KEY_COLUMN_MAX + 1] = {{0}};
     distinct->key_count = env->spec->key_count;
     for (uint32_t k = 0; k < distinct->key_count; k++) {
@@ -16,23 +16,31 @@ enum status distinct_values_open(struct distinct_values *distinct, struct operat
         key_types[k] = columns[k].type;
         distinct->columns[k] = k;
     }
-    const struct type value_type = part->accumulator.argument;
-    columns[distinct->key_count] = (struct schema_column){.name = "value", .type = value_type};
-    distinct->columns[distinct->key_count] = distinct->key_count;
-    distinct->view_schema = schema_create(columns, distinct->key_count + 1, -1);
+    distinct->has_windows = has_windows;
     struct type count_type = type_of_kind(TYPE_BIGINT);
     count_type.nullable = false;
+    uint32_t subkey_count = 0;
+    if (has_windows)
+        distinct->subkey_types[subkey_count++] = count_type;
+    distinct->subkey_types[subkey_count++] = part->accumulator.argument;
+    for (uint32_t i = 0; i < subkey_count; i++) {
+        const uint32_t column = distinct->key_count + i;
+        columns[column] = (struct schema_column){.name = i + 1 < subkey_count ? "end" : "value",
+                                                 .type = distinct->subkey_types[i]};
+        distinct->columns[column] = column;
+    }
+    distinct->view_schema = schema_create(columns, distinct->key_count + subkey_count, -1);
     const struct schema_column count = {.name = "rows", .type = count_type, .field_id = 1};
     struct schema *value = schema_create(&count, 1, -1);
     SCOPED_TEXT char *name = format_text("distinct_%s", part->named->name);
     const struct state_descriptor descriptor = {
         .name = name,
         .kind = STATE_MAP,
-        .order = STATE_KEY_FIRST,
+        .order = has_windows ? STATE_NAMESPACE_FIRST : STATE_KEY_FIRST,
         .key_types = key_types,
         .key_count = distinct->key_count,
-        .subkey_types = &value_type,
-        .subkey_count = 1,
+        .subkey_types = distinct->subkey_types,
+        .subkey_count = subkey_count,
         .value = value,
         .ttl_ms = ttl_ms,
     };
@@ -60,7 +68,8 @@ void distinct_values_close(struct distinct_values *distinct)
 
 /* A view of the rows that have a value and pass the filter; all others get the sign 0. */
 static void start(struct distinct_values *distinct, struct aggregate_parts *parts,
-                  struct aggregate_part *part, const uint32_t *key_columns, const struct batch *in)
+                  struct aggregate_part *part, const uint32_t *key_columns, const int64_t *ends,
+                  const struct batch *in)
 {
     if (in->row_count > distinct->capacity) {
         distinct->capacity = in->row_count;
@@ -74,7 +83,13 @@ static void start(struct distinct_values *distinct, struct aggregate_parts *part
     struct batch *view = batch_create(distinct->view_schema, in->row_count);
     for (uint32_t k = 0; k < distinct->key_count; k++)
         view->columns[k] = column_ref(in->columns[key_columns[k]]);
-    view->columns[distinct->key_count] = column_ref(part->argument);
+    const uint32_t subkey_count = distinct->has_windows ? 2 : 1;
+    if (distinct->has_windows) {
+        struct column *column = column_create(distinct->subkey_types[0], in->row_count);
+        memcpy(column->values, ends, in->row_count * sizeof(*ends));
+        view->columns[distinct->key_count] = column;
+    }
+    view->columns[distinct->key_count + subkey_count - 1] = column_ref(part->argument);
     view->selection = reallocate_array(NULL, (size_t)parts->row_count + 1, sizeof(uint32_t));
     for (uint32_t i = 0; i < parts->row_count; i++) {
         if (column_is_null(part->argument, parts->rows[i]))
@@ -88,7 +103,8 @@ static void start(struct distinct_values *distinct, struct aggregate_parts *part
     distinct->next = 0;
     if (view->selected_count > 0) {
         key_batch_compute(&distinct->keys, view, distinct->columns, distinct->key_count);
-        key_batch_compute(&distinct->subkeys, view, &distinct->columns[distinct->key_count], 1);
+        key_batch_compute(&distinct->subkeys, view, &distinct->columns[distinct->key_count],
+                          subkey_count);
     }
 }
 
@@ -104,10 +120,10 @@ static int8_t count_value(int64_t *rows, int8_t sign)
 
 enum step distinct_values_apply(struct distinct_values *distinct, struct aggregate_parts *parts,
                                 struct aggregate_part *part, const uint32_t *key_columns,
-                                const struct batch *in, struct error *err)
+                                const int64_t *ends, const struct batch *in, struct error *err)
 {
     if (!distinct->is_started) {
-        start(distinct, parts, part, key_columns, in);
+        start(distinct, parts, part, key_columns, ends, in);
         distinct->is_started = true;
     }
     while (distinct->next < distinct->view->selected_count) {
@@ -137,4 +153,17 @@ enum step distinct_values_apply(struct distinct_values *distinct, struct aggrega
     batch_unref(take_pointer(&distinct->view));
     distinct->is_started = false;
     return STEP_DONE;
+}
+
+enum step distinct_values_drop(struct distinct_values *distinct, int64_t end, struct error *err)
+{
+    struct state_range range = {0};
+    char to[32] = {1}; /* canonical (end + 1, NULL), the first subkey of what comes next */
+    if (end < INT64_MAX) {
+        const int64_t next = end + 1;
+        memcpy(to + 1, &next, sizeof(next));
+        range.to = to;
+        range.to_size = 2 + sizeof(next);
+    }
+    return state_remove_range(distinct->state, &range, err);
 }

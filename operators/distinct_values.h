@@ -1,7 +1,8 @@
 /*
- * The DISTINCT of one aggregate call: a map state from (key, value) to the number of its rows. It
- * turns the signs of a batch's rows into those of distinct values: 1 for the first row of a value,
- * -1 when its last row is taken back, else 0.
+ * The DISTINCT of one aggregate call: a map state from (key, value) to the number of its rows, with
+ * windows from (end, key, value), whose entries are dropped with the window. It turns the signs of
+ * a batch's rows into those of distinct values: 1 for the first row of a value, -1 when its last
+ * row is taken back, else 0.
  */
 #ifndef OPERATORS_DISTINCT_VALUES_H
 #define OPERATORS_DISTINCT_VALUES_H
@@ -12,8 +13,10 @@
 struct distinct_values {
     struct state *state;
     struct schema *view_schema; /* key columns, then the argument */
-    uint32_t columns[KEY_COLUMN_MAX + 1];
+    uint32_t columns[KEY_COLUMN_MAX + 2];
     uint32_t key_count;
+    bool has_windows;
+    struct type subkey_types[2];
     /* The batch at work. */
     bool is_started;
     struct batch *view;
@@ -29,11 +32,15 @@ struct distinct_values {
 
 enum status distinct_values_open(struct distinct_values *distinct, struct operator_env *env,
                                  const struct aggregate_part *part, const uint32_t *key_columns,
-                                 int64_t ttl_ms, struct error *err) MUST_CHECK;
+                                 bool has_windows, int64_t ttl_ms, struct error *err) MUST_CHECK;
 void distinct_values_close(struct distinct_values *distinct);
-/* Changes the part's signs for the batch. Resumable. */
+/* Changes the part's signs for the batch. ends: of the row's window, per row of the batch.
+ * Resumable.
+ */
 enum step distinct_values_apply(struct distinct_values *distinct, struct aggregate_parts *parts,
                                 struct aggregate_part *part, const uint32_t *key_columns,
-                                const struct batch *in, struct error *err);
+                                const int64_t *ends, const struct batch *in, struct error *err);
+/* Drops the values of windows that end there or before. Resumable. */
+enum step distinct_values_drop(struct distinct_values *distinct, int64_t end, struct error *err);
 
 #endif

@@ -285,6 +285,7 @@ static bool keys_are_equal(const struct key_batch *keys, uint32_t a, uint32_t b)
 static void drop_superseded(struct keyed_output *output)
 {
     const struct key_batch *keys = output->keys;
+    const struct key_batch *subkeys = output->subkeys;
     uint32_t size = 16;
     while (size < 2 * output->selected_count)
         size *= 2;
@@ -297,7 +298,9 @@ static void drop_superseded(struct keyed_output *output)
             entry--;
         } while (output->key_rows[entry] != output->selection[i]);
         uint32_t at = (uint32_t)key_table_hash(keys->hashes[entry]) & (size - 1);
-        while (table[at] != 0 && !keys_are_equal(keys, table[at] - 1, entry))
+        while (table[at] != 0 &&
+               !(keys_are_equal(keys, table[at] - 1, entry) &&
+                 (subkeys == NULL || keys_are_equal(subkeys, table[at] - 1, entry))))
             at = (at + 1) & (size - 1);
         if (table[at] != 0)
             continue;

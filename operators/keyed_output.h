@@ -61,6 +61,7 @@ struct keyed_output {
     uint32_t row_count;           /* of the input batch */
     const struct key_batch *keys; /* of the input batch: entry i belongs to row key_rows[i] */
     const uint32_t *key_rows;
+    const struct key_batch *subkeys; /* set before begin: of the same entries; NULL: none */
     uint32_t run_count;
     uint32_t capacity;
     struct keyed_change *changes;

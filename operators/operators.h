@@ -10,5 +10,6 @@ extern const struct operator_ops local_aggregate_operator;
 extern const struct operator_ops reduce_operator;
 extern const struct operator_ops unnest_operator;
 extern const struct operator_ops watermark_operator;
+extern const struct operator_ops window_aggregate_operator;
 
 #endif

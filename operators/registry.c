@@ -12,6 +12,7 @@ const struct operator_ops *const operator_registry[] = {
     &reduce_operator,
     &unnest_operator,
     &watermark_operator,
+    &window_aggregate_operator,
     NULL,
 };
 

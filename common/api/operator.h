@@ -17,6 +17,7 @@
 #ifndef COMMON_API_OPERATOR_H
 #define COMMON_API_OPERATOR_H
 
+#include "common/api/late_counters.h"
 #include "common/api/state.h"
 #include "common/api/step.h"
 #include "common/base/clock.h"
@@ -124,6 +125,7 @@ struct operator_env {
     struct keyed_state *keyed; /* NULL for an operator without OPERATOR_KEYED */
     struct memory_account *memory;
     const struct clock *clock;
+    struct late_counters *late; /* of this operator; NULL: nobody asks */
 };
 
 enum operator_trait {
@@ -178,6 +180,10 @@ struct operator_ops {
 
     /* Releases everything; also after a failed open. [nothing] */
     void (*close)(void *self);
+
+    /* All timers that were due have been given to on_timer (there may have been none): emit what
+     * was held back for them. Comes before the watermark goes on. [nothing] */
+    enum step (*timers_done)(void *self, struct emitter *out, struct error *err);
 };
 
 #endif

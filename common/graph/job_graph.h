@@ -42,6 +42,8 @@ enum on_error { ON_ERROR_FAIL, ON_ERROR_SKIP, ON_ERROR_DEAD_LETTER };
 
 /* Name of the output that carries dead letters; output 0 is always "" (the main one). */
 #define OUTPUT_ERRORS "errors"
+/* Name of the output that carries rows which came after their windows; schema as the input's. */
+#define OUTPUT_LATE "late"
 
 struct operator_output {
     char *name; /* "" for the main output, "errors", "late" */

@@ -69,15 +69,20 @@ struct aggregate_function {
      * after entry i, whatever its sign. */
     void (*apply)(const struct accumulator *accumulator, const struct aggregate_rows *rows,
                   struct aggregate_results *each);
-    /* Adds accumulators that another instance made: fields[j] is a column of its field j. NULL:
-     * its halves cannot be put together exactly. */
+    /* Adds accumulators that another instance made: fields[j] is a column of its field j. Signs as
+     * can_unmerge says. NULL: its halves cannot be put together. */
     void (*merge)(const struct accumulator *accumulator, const struct aggregate_rows *rows,
                   struct column *const *fields);
-    /* Exact merging depends on the argument type. [any] */
+    /* Do halves of rows in any order give exactly what all rows give? [for any argument] */
     bool (*is_mergeable)(struct type argument);
     /* The values of `count` slots, entry i to row positions[i]. */
     void (*result)(const struct accumulator *accumulator, void *const *slots,
                    const uint32_t *positions, uint32_t count, struct aggregate_results *results);
+    /* May merge take back (sign -1) what it has added, exactly? [no] */
+    bool (*can_unmerge)(struct type argument);
+    /* The result depends on the order of rows: what is merged counts as later than what is there.
+     */
+    bool is_ordered;
 };
 
 extern const struct aggregate_function aggregate_count;

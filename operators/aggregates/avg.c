@@ -95,4 +95,5 @@ const struct aggregate_function aggregate_avg = {
     .merge = total_merge,
     .is_mergeable = total_is_mergeable,
     .result = avg_result,
+    .can_unmerge = total_can_unmerge,
 };

@@ -34,8 +34,9 @@ static void count_apply(const struct accumulator *accumulator, const struct aggr
 KERNEL void count_merge_add(const struct accumulator *accumulator, void *slot,
                             const struct column *argument, uint32_t row, int sign)
 {
-    (void)sign;
-    add_int64(accumulator_field_at(accumulator, slot, 0), ((const int64_t *)argument->values)[row]);
+    const int64_t value = ((const int64_t *)argument->values)[row];
+    add_int64(accumulator_field_at(accumulator, slot, 0),
+              sign > 0 ? value : (int64_t)(0 - (uint64_t)value));
 }
 
 static void count_merge(const struct accumulator *accumulator, const struct aggregate_rows *rows,
@@ -53,6 +54,12 @@ static void count_result(const struct accumulator *accumulator, void *const *slo
     write_results(accumulator, slots, positions, count, results, count_write);
 }
 
+static bool count_can_unmerge(struct type argument)
+{
+    (void)argument;
+    return true;
+}
+
 const struct aggregate_function aggregate_count = {
     .abi_size = sizeof(struct aggregate_function),
     .name = "count",
@@ -61,4 +68,5 @@ const struct aggregate_function aggregate_count = {
     .apply = count_apply,
     .merge = count_merge,
     .result = count_result,
+    .can_unmerge = count_can_unmerge,
 };

@@ -1,5 +1,6 @@
 /* first_value(x), last_value(x): by arrival, values that are NULL left out, as in Flink. Which of
- * two halves came first is not known, so they are not split. */
+ * two halves came first is not known, so they are not split; parts of a session are merged in the
+ * order of their time. */
 #include "operators/aggregates/aggregate_function.h"
 #include "operators/aggregates/kept_value.h"
 
@@ -68,6 +69,28 @@ static uint32_t last_fields(struct type argument, struct accumulator_field *ret_
     return kept_fields(argument, "last", ret_fields);
 }
 
+static void first_merge(const struct accumulator *accumulator, const struct aggregate_rows *rows,
+                        struct column *const *fields)
+{
+    struct aggregate_rows halves = *rows;
+    halves.argument = fields[0];
+    first_apply(accumulator, &halves, NULL);
+}
+
+static void last_merge(const struct accumulator *accumulator, const struct aggregate_rows *rows,
+                       struct column *const *fields)
+{
+    struct aggregate_rows halves = *rows;
+    halves.argument = fields[0];
+    last_apply(accumulator, &halves, NULL);
+}
+
+static bool never_in_any_order(struct type argument)
+{
+    (void)argument;
+    return false;
+}
+
 const struct aggregate_function aggregate_first = {
     .abi_size = sizeof(struct aggregate_function),
     .name = "first_value",
@@ -75,7 +98,10 @@ const struct aggregate_function aggregate_first = {
     .fields = first_fields,
     .init = kept_init,
     .apply = first_apply,
+    .merge = first_merge,
+    .is_mergeable = never_in_any_order,
     .result = kept_result,
+    .is_ordered = true,
 };
 
 const struct aggregate_function aggregate_last = {
@@ -85,5 +111,8 @@ const struct aggregate_function aggregate_last = {
     .fields = last_fields,
     .init = kept_init,
     .apply = last_apply,
+    .merge = last_merge,
+    .is_mergeable = never_in_any_order,
     .result = kept_result,
+    .is_ordered = true,
 };

@@ -62,4 +62,5 @@ const struct aggregate_function aggregate_sum = {
     .merge = total_merge,
     .is_mergeable = total_is_mergeable,
     .result = sum_result,
+    .can_unmerge = total_can_unmerge,
 };

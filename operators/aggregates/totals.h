@@ -188,24 +188,49 @@ static inline bool total_is_mergeable(struct type argument)
     return kind == TOTAL_INTEGER || kind == TOTAL_DECIMAL;
 }
 
+static inline void total_merge_real(const struct accumulator *accumulator, void *slot, double value)
+{
+    void *field = accumulator_field_at(accumulator, slot, 0);
+    double total;
+    memcpy(&total, field, sizeof(total));
+    total += value;
+    memcpy(field, &total, sizeof(total));
+}
+
 static inline void total_merge(const struct accumulator *accumulator,
                                const struct aggregate_rows *rows, struct column *const *fields)
 {
-    const bool is_decimal = total_kind_of(accumulator->argument) == TOTAL_DECIMAL;
+    const enum total_kind kind = total_kind_of(accumulator->argument);
     for (uint32_t i = 0; i < rows->count; i++) {
         const uint32_t row = rows->rows[i];
         void *slot = rows->slots[i];
-        if (is_decimal) {
+        const bool is_taken_back = rows->signs != NULL && rows->signs[i] < 0;
+        /* All bits set for a number that is negated: -x = ~x + 1. */
+        const uint64_t mask = is_taken_back ? UINT64_MAX : 0;
+        if (kind == TOTAL_DECIMAL) {
             __int128 low;
             memcpy(&low, (const char *)fields[0]->values + (size_t)row * sizeof(low), sizeof(low));
-            total_add_wide(accumulator, slot, low, ((const int64_t *)fields[2]->values)[row]);
+            uint64_t high = (uint64_t)((const int64_t *)fields[2]->values)[row];
+            if (is_taken_back) {
+                high = ~high + (low == 0);
+                low = (__int128)(~(unsigned __int128)low + 1);
+            }
+            total_add_wide(accumulator, slot, low, (int64_t)high);
+        } else if (kind == TOTAL_REAL) {
+            total_merge_real(accumulator, slot, ((const double *)fields[0]->values)[row]);
         } else {
-            add_int64(accumulator_field_at(accumulator, slot, 0),
-                      ((const int64_t *)fields[0]->values)[row]);
+            const uint64_t value = (uint64_t)((const int64_t *)fields[0]->values)[row];
+            add_int64(accumulator_field_at(accumulator, slot, 0), (int64_t)((value ^ mask) - mask));
         }
-        add_int64(accumulator_field_at(accumulator, slot, 1),
-                  ((const int64_t *)fields[1]->values)[row]);
+        const uint64_t values = (uint64_t)((const int64_t *)fields[1]->values)[row];
+        add_int64(accumulator_field_at(accumulator, slot, 1), (int64_t)((values ^ mask) - mask));
     }
+}
+
+/* Sums of floats cannot be taken back exactly. */
+static inline bool total_can_unmerge(struct type argument)
+{
+    return total_kind_of(argument) != TOTAL_REAL;
 }
 
 #endif

@@ -51,6 +51,7 @@ struct chain_operator {
     uint32_t errors_output;      /* UINT32_MAX: none */
     struct batch_builder errors; /* initialised if there is an errors output */
     bool has_timer;              /* timer: its on_timer has not said DONE */
+    bool ends_timers;            /* the last call of timers_done has not said DONE */
     struct timer timer;
     struct checkpoint_id completed; /* still to be told; 0: nothing */
     int64_t watermark_ms;           /* the last one it has dealt with; EVENT_TIME_NONE */

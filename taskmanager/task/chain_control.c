@@ -75,6 +75,18 @@ static enum step fire_timer(struct chain *chain, struct chain_operator *op, bool
     return step;
 }
 
+/* What the operator held back for its timers. */
+static enum step end_timers(const struct chain *chain, struct chain_operator *op, struct error *err)
+{
+    if ((chain->control != CHAIN_WATERMARK && chain->control != CHAIN_TIMERS) ||
+        op->ops->timers_done == NULL)
+        return STEP_DONE;
+    op->ends_timers = true;
+    const enum step step = op->ops->timers_done(op->self, &op->emitter, err);
+    op->ends_timers = step != STEP_DONE;
+    return step;
+}
+
 static enum step visit(struct chain *chain, struct chain_operator *op, struct error *err)
 {
     if (op->waits)
@@ -88,7 +100,9 @@ static enum step visit(struct chain *chain, struct chain_operator *op, struct er
         op->is_in_call = false;
     }
     bool has_fired = false;
-    const enum step fired = fire_timer(chain, op, &has_fired, err);
+    enum step fired = op->ends_timers ? STEP_DONE : fire_timer(chain, op, &has_fired, err);
+    if (fired == STEP_DONE && !has_fired)
+        fired = end_timers(chain, op, err);
     if (fired != STEP_DONE)
         return chain_after_call(op, fired, emitted, err);
     op->is_in_call = false;

@@ -44,6 +44,10 @@ struct model_keyed {
     bool is_hesitant;
     uint32_t state_count;
     struct model_state states[MODEL_STATE_MAX];
+    struct timer *timers; /* by kind, time, key, namespace; their bytes are owned */
+    size_t timer_count;
+    size_t timer_capacity;
+    struct timer popped;
 };
 
 /* Chooses what this call does: a step, and for STEP_DONE how many of `left` entries. */
@@ -57,5 +61,17 @@ enum step model_remove_range(struct state *state, const struct state_range *rang
                              struct error *err);
 enum step model_find_subkey(struct state *state, const struct state_range *range, bool *ret_found,
                             const char **ret_subkey, uint32_t *ret_size, struct error *err);
+
+/* Padded as key_batch promises. */
+char *model_copy_key(const char *bytes, uint32_t size);
+int model_compare_keys(const char *a, uint32_t a_size, const char *b, uint32_t b_size);
+
+/* model_timers.c */
+enum step model_set_timer(struct keyed_state *keyed, const struct timer *timer, struct error *err);
+enum step model_delete_timer(struct keyed_state *keyed, const struct timer *timer,
+                             struct error *err);
+void model_timers_copy(struct model_keyed *keyed, const struct model_keyed *from);
+void model_timers_done(struct model_keyed *keyed);
+void model_timers_format(const struct model_keyed *keyed, struct text *out);
 
 #endif

@@ -52,7 +52,7 @@ static char *copy_slot(const struct model_state *model, char *slot)
     return copy;
 }
 
-static char *copy_key(const char *bytes, uint32_t size)
+char *model_copy_key(const char *bytes, uint32_t size)
 {
     const size_t used = size == KEY_NULL ? 0 : size;
     char *copy = allocate(used + 64);
@@ -61,7 +61,7 @@ static char *copy_key(const char *bytes, uint32_t size)
     return copy;
 }
 
-static int compare_keys(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
+int model_compare_keys(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
 {
     if (a_size == KEY_NULL || b_size == KEY_NULL)
         return (b_size == KEY_NULL) - (a_size == KEY_NULL);
@@ -80,10 +80,10 @@ static size_t find_entry(const struct model_state *model, const struct key_batch
     while (low < high) {
         const size_t middle = (low + high) / 2;
         const struct model_entry *entry = &model->entries[middle];
-        int order = compare_keys(entry->key, entry->key_size, keys->bytes[i], keys->sizes[i]);
+        int order = model_compare_keys(entry->key, entry->key_size, keys->bytes[i], keys->sizes[i]);
         if (order == 0 && subkeys != NULL)
-            order = compare_keys(entry->subkey, entry->subkey_size, subkeys->bytes[i],
-                                 subkeys->sizes[i]);
+            order = model_compare_keys(entry->subkey, entry->subkey_size, subkeys->bytes[i],
+                                       subkeys->sizes[i]);
         if (order == 0) {
             *ret_found = true;
             return middle;
@@ -143,10 +143,11 @@ static enum step model_update(struct state *state, const struct key_batch *keys,
             memmove(&model->entries[at + 1], &model->entries[at],
                     (model->count - 1 - at) * sizeof(model->entries[0]));
             model->entries[at] = (struct model_entry){
-                .key = copy_key(keys->bytes[i], keys->sizes[i]),
+                .key = model_copy_key(keys->bytes[i], keys->sizes[i]),
                 .key_size = keys->sizes[i],
                 .hash = keys->hashes[i],
-                .subkey = subkeys != NULL ? copy_key(subkeys->bytes[i], subkeys->sizes[i]) : NULL,
+                .subkey =
+                    subkeys != NULL ? model_copy_key(subkeys->bytes[i], subkeys->sizes[i]) : NULL,
                 .subkey_size = subkeys != NULL ? subkeys->sizes[i] : 0,
                 .slot = allocate(model->state.layout.size),
             };
@@ -233,12 +234,14 @@ static enum step model_scan_key(struct state *state, const char *key, uint32_t k
     (void)err;
     model_end_scan(model);
     size_t first = 0;
-    while (first < model->count && compare_keys(model->entries[first].key,
-                                                model->entries[first].key_size, key, key_size) < 0)
+    while (first < model->count &&
+           model_compare_keys(model->entries[first].key, model->entries[first].key_size, key,
+                              key_size) < 0)
         first++;
     size_t end = first;
     while (end < model->count &&
-           compare_keys(model->entries[end].key, model->entries[end].key_size, key, key_size) == 0)
+           model_compare_keys(model->entries[end].key, model->entries[end].key_size, key,
+                              key_size) == 0)
         end++;
     model->is_scanning = true;
     model->scan_at = first;
@@ -331,19 +334,10 @@ static enum status model_register(struct keyed_state *keyed_state,
     return STATUS_OK;
 }
 
-static enum step model_no_timer(struct keyed_state *keyed, const struct timer *timer,
-                                struct error *err)
-{
-    (void)keyed;
-    (void)timer;
-    (void)error_set(err, STATUS_UNSUPPORTED, "the model has no timers");
-    return STEP_FAILED;
-}
-
 static const struct keyed_state_ops model_keyed_ops = {
     .register_state = model_register,
-    .set_timer = model_no_timer,
-    .delete_timer = model_no_timer,
+    .set_timer = model_set_timer,
+    .delete_timer = model_delete_timer,
 };
 
 struct model_keyed *model_keyed_create(uint64_t seed, bool is_hesitant,
@@ -359,16 +353,18 @@ struct model_keyed *model_keyed_create(uint64_t seed, bool is_hesitant,
         for (size_t i = 0; i < old->count; i++) {
             const struct model_entry *entry = &old->entries[i];
             array_push(model->entries, model->count, model->capacity) = (struct model_entry){
-                .key = copy_key(entry->key, entry->key_size),
+                .key = model_copy_key(entry->key, entry->key_size),
                 .key_size = entry->key_size,
                 .hash = entry->hash,
-                .subkey =
-                    entry->subkey != NULL ? copy_key(entry->subkey, entry->subkey_size) : NULL,
+                .subkey = entry->subkey != NULL ? model_copy_key(entry->subkey, entry->subkey_size)
+                                                : NULL,
                 .subkey_size = entry->subkey_size,
                 .slot = copy_slot(old, entry->slot),
             };
         }
     }
+    if (from != NULL)
+        model_timers_copy(keyed, from);
     return keyed;
 }
 
@@ -376,6 +372,7 @@ void model_keyed_destroy(struct model_keyed *keyed)
 {
     if (keyed == NULL)
         return;
+    model_timers_done(keyed);
     for (uint32_t s = 0; s < keyed->state_count; s++) {
         struct model_state *model = &keyed->states[s];
         for (size_t i = 0; i < model->count; i++)
@@ -424,4 +421,5 @@ void model_keyed_format(const struct model_keyed *keyed, struct text *out)
             text_append(out, "\n");
         }
     }
+    model_timers_format(keyed, out);
 }

@@ -20,6 +20,9 @@ struct model_keyed *model_keyed_create(uint64_t seed, bool is_hesitant,
                                        const struct model_keyed *from);
 void model_keyed_destroy(struct model_keyed *model);
 struct keyed_state *model_keyed_state(struct model_keyed *model);
+/* As state_timers_pop; *ret_timer is valid until the next call. */
+void model_timers_pop(struct model_keyed *model, enum timer_kind kind, int64_t now_ms,
+                      bool *ret_found, struct timer *ret_timer);
 /* All states and entries as text, the same for equal content. */
 void model_keyed_format(const struct model_keyed *model, struct text *out);
 

@@ -27,7 +27,7 @@ struct kit_run {
     const struct kit_case *test;
     const struct operator_ops *ops;
     struct operator_spec spec;
-    struct setting settings[6];
+    struct setting settings[10];
     struct named_expression columns[8];
     struct named_expression filters[4];
     char *keys[4];
@@ -61,9 +61,9 @@ static void kit_emit(struct emitter *emitter, uint32_t output, struct batch *bat
 {
     struct kit_run *run = (struct kit_run *)emitter;
     ck_assert_uint_gt(run->room, 0);
-    ck_assert_uint_eq(output, 0);
+    ck_assert_uint_lt(output, run->spec.output_count);
     ck_assert_uint_le(batch->row_count, BATCH_ROWS_MAX);
-    ck_assert(schema_equals(batch->schema, run->outputs[0].schema, false));
+    ck_assert(schema_equals(batch->schema, run->outputs[output].schema, false));
     for (uint32_t c = 0; c < batch->column_count; c++) {
         ck_assert_ptr_nonnull(batch->columns[c]);
         ck_assert_uint_eq(batch->columns[c]->row_count, batch->row_count);
@@ -73,6 +73,8 @@ static void kit_emit(struct emitter *emitter, uint32_t output, struct batch *bat
         run->room--;
     for (uint32_t i = 0; i < batch_selected(batch); i++) {
         ck_assert(i == 0 || batch_row(batch, i) > batch_row(batch, i - 1));
+        if (output > 0)
+            text_append(&run->rows, "late ");
         batch_format_row(batch, batch_row(batch, i), &run->rows);
         text_append_char(&run->rows, '\n');
     }
@@ -153,9 +155,9 @@ static void make_spec(struct kit_run *run)
         .inputs = run->inputs,
         .input_count = 1,
         .outputs = run->outputs,
-        .output_count = 1,
+        .output_count = test->has_late ? 2 : 1,
     };
-    for (; spec->setting_count < 6 && test->settings[spec->setting_count].name != NULL;
+    for (; spec->setting_count < 10 && test->settings[spec->setting_count].name != NULL;
          spec->setting_count++)
         run->settings[spec->setting_count] =
             (struct setting){(char *)(uintptr_t)test->settings[spec->setting_count].name,
@@ -174,6 +176,9 @@ static void make_spec(struct kit_run *run)
     run->inputs[0] = operator_kit_schema(test->input_schema);
     run->outputs[0] =
         (struct operator_output){(char *)(uintptr_t) "", operator_kit_schema(test->output_schema)};
+    if (test->has_late)
+        run->outputs[1] =
+            (struct operator_output){(char *)(uintptr_t)OUTPUT_LATE, schema_ref(run->inputs[0])};
 }
 
 /* The step of a call, and the error of a failed one. false: call again. */
@@ -318,8 +323,9 @@ static void keep_latest(struct kit_lines *lines)
 static void check_one_row_per_key(const struct kit_run *run, size_t from)
 {
     const char *emit = operator_setting(&run->spec, "emit");
-    if (emit == NULL || strcmp(emit, "batch") != 0)
-        return;
+    if (emit == NULL || strcmp(emit, "batch") != 0 ||
+        operator_setting(&run->spec, "window") != NULL)
+        return; /* or one for each window of the key */
     struct kit_lines lines;
     split_lines(&lines, run->rows.bytes + from);
     const size_t count = lines.count;
@@ -344,6 +350,47 @@ static void process_batch(struct kit_run *run, struct batch *batch)
         snapshot_and_restore(run, 1);
 }
 
+/* ---- time ---- */
+
+static void fire_timers(struct kit_run *run, enum timer_kind kind, int64_t now_ms)
+{
+    bool is_found = true;
+    while (is_found && !run->has_failed) {
+        struct timer timer;
+        if (run->model != NULL)
+            model_timers_pop(run->model, kind, now_ms, &is_found, &timer);
+        else if (run->real != NULL)
+            REPEAT(run,
+                   state_timers_pop(run->env.keyed, kind, now_ms, &is_found, &timer, &run->err));
+        else
+            return;
+        if (is_found && !run->has_failed)
+            REPEAT(run, run->ops->on_timer(run->self, &timer, &run->emitter, &run->err));
+    }
+    if (run->ops->timers_done != NULL && !run->has_failed)
+        REPEAT(run, run->ops->timers_done(run->self, &run->emitter, &run->err));
+}
+
+static void pass_time(struct kit_run *run, const char *line)
+{
+    const bool is_last = strncmp(line, "@max", 4) == 0;
+    const int64_t time_ms = is_last ? INT64_MAX : strtoll(line + 1, NULL, 10);
+    if (run->has_failed)
+        return;
+    if (line[0] == '!') {
+        run->clock.us = time_ms * 1000;
+        fire_timers(run, TIMER_PROCESSING_TIME, time_ms);
+    } else {
+        if (run->ops->before_watermark != NULL)
+            REPEAT(run, run->ops->before_watermark(run->self, time_ms, &run->emitter, &run->err));
+        if (!run->has_failed)
+            fire_timers(run, TIMER_EVENT_TIME, time_ms);
+        run->watermark_ms = time_ms;
+    }
+    if (run->restores && !run->has_failed)
+        snapshot_and_restore(run, 1);
+}
+
 static void feed(struct kit_run *run)
 {
     struct batch_builder builder;
@@ -353,8 +400,14 @@ static void feed(struct kit_run *run)
         if (builder.row_count == 0 && run->rows_per_batch == 0)
             wanted = 1 + (uint32_t)random_below(&run->random, run->test->is_large ? 4000 : 6);
         const size_t size = strcspn(line, "\n");
-        row_text_append(&builder, line, size);
+        const char *this_line = line;
         line += size + (line[size] == '\n');
+        if (this_line[0] == '@' || this_line[0] == '!') {
+            process_batch(run, batch_builder_take(&builder));
+            pass_time(run, this_line);
+            continue;
+        }
+        row_text_append(&builder, this_line, size);
         if (builder.row_count >= wanted || batch_builder_is_full(&builder))
             process_batch(run, batch_builder_take(&builder));
     }
@@ -371,6 +424,10 @@ static void apply_changes(struct kit_lines *lines)
     size_t kept = 0;
     for (size_t i = 0; i < lines->count; i++) {
         char *line = lines->lines[i];
+        if (strncmp(line, "late ", 5) == 0) {
+            lines->lines[kept++] = line;
+            continue;
+        }
         const enum row_kind kind = row_text_kind(line);
         if (kind == ROW_INSERT || kind == ROW_UPDATE_AFTER) {
             line[1] = 'I';
@@ -431,9 +488,9 @@ static void run_once(struct kit_run *run, enum kit_backend backend, const char *
         .max_parallelism = 128,
         .key_groups = {0, 127},
         .memory = &memory,
-        .clock = test->advance_ms > 0 ? &run->clock.clock : clock_system(),
+        .clock = test->advance_ms > 0 || test->has_clock ? &run->clock.clock : clock_system(),
     };
-    manual_clock_init(&run->clock, 1000000);
+    manual_clock_init(&run->clock, test->has_clock ? 0 : 1000000);
     if (backend == KIT_MODEL)
         run->model = model_keyed_create(random_next(&run->random), run->is_hesitant, NULL);
     else
@@ -465,6 +522,7 @@ static void run_once(struct kit_run *run, enum kit_backend backend, const char *
     text_done(&run->rows);
     schema_unref(run->inputs[0]);
     schema_unref(run->outputs[0].schema);
+    schema_unref(run->outputs[1].schema);
 }
 
 /* The same rows on what runs in production, restored through checkpoint storage. */
@@ -481,6 +539,7 @@ static void verify_real(const struct kit_case *test)
     };
     if ((operator_registry_find(test->kind)->traits & OPERATOR_KEYED) == 0)
         return;
+
     for (unsigned mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++) {
         const enum kit_backend backend = modes[mode].backend;
         struct kit_run run = {
