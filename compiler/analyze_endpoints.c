@@ -342,10 +342,31 @@ void analyze_failed_source(struct analyzer *analyzer)
     node->is_failed = true;
 }
 
+/* The columns that the sink's format writes: all, or what the sink makes of its settings. */
+static void check_written(struct analyzer *analyzer, const struct operator_spec *spec)
+{
+    struct logical_node *node = analyzer->node;
+    if (node->sink->written_schema == NULL) {
+        check_format(analyzer, analyzer->current, false);
+        return;
+    }
+    struct error err;
+    SCOPED(schema_unref)
+    struct schema *written = node->sink->written_schema(spec, analyzer->current, &err);
+    if (written != NULL) {
+        check_format(analyzer, written, false);
+        return;
+    }
+    compile_error(analyzer->compiler, node->connector.line, node->connector.column,
+                  "node \"%s\": sink %s: %s", node->name, node->connector.name, err.message);
+    node->is_failed = true;
+}
+
 void analyze_sink(struct analyzer *analyzer)
 {
     struct logical_node *node = analyzer->node;
-    if (node->has_changes && !node->sink->takes_changes) {
+    const struct operator_spec spec = spec_of(analyzer);
+    if (node->has_changes && !sink_takes_changes(node->sink, &spec)) {
         compile_error(analyzer->compiler, node->connector.line, node->connector.column,
                       "node \"%s\": the sink %s takes only new rows, but \"%s\" gives a changelog "
                       "(-U, -D): say `emit: each` or `emit: batch` there, or use a sink that takes "
@@ -354,7 +375,7 @@ void analyze_sink(struct analyzer *analyzer)
         node->is_failed = true;
         return;
     }
-    check_format(analyzer, analyzer->current, false);
+    check_written(analyzer, &spec);
     if (!node->is_failed)
         (void)add_operator(analyzer, ROLE_SINK, "sink", NULL);
 }

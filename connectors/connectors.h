@@ -8,6 +8,7 @@ extern const struct source_connector source_file;
 extern const struct source_connector source_datagen;
 extern const struct source_connector source_socket;
 extern const struct sink_connector sink_file;
+extern const struct sink_connector sink_kafka;
 extern const struct sink_connector sink_socket;
 extern const struct sink_connector sink_print;
 extern const struct sink_connector sink_blackhole;

@@ -54,3 +54,13 @@ const struct format *format_find(const struct connector_registry *registry, cons
     }
     return NULL;
 }
+
+bool sink_takes_changes(const struct sink_connector *sink, const struct operator_spec *spec)
+{
+    return sink->takes_changes_with != NULL ? sink->takes_changes_with(spec) : sink->takes_changes;
+}
+
+enum guarantee sink_guarantee(const struct sink_connector *sink, const struct operator_spec *spec)
+{
+    return sink->guarantee_with != NULL ? sink->guarantee_with(spec) : sink->guarantee;
+}

@@ -74,6 +74,8 @@ struct format {
     struct encoder_ops encoder; /* open == NULL: cannot be written */
     /* Which schemas it can express, checked at submit. [all] */
     enum status (*check_schema)(const struct schema *schema, bool is_source, struct error *err);
+    /* The encoder ends each row with a newline, which a message of its own does not have. */
+    bool ends_rows_with_newline;
 };
 
 /* ---- sources ---- */
@@ -217,7 +219,17 @@ struct sink_connector {
     bool takes_changes; /* rows of other kinds than +I */
     enum guarantee guarantee;
     struct sink_writer_ops writer;
+    /* At submit: the columns of its input that the format writes, a new reference; or NULL, and err
+     * says what settings and columns show to be wrong. [all columns] */
+    struct schema *(*written_schema)(const struct operator_spec *spec, const struct schema *rows,
+                                     struct error *err);
+    /* Where takes_changes and guarantee depend on the settings. [they do not] */
+    bool (*takes_changes_with)(const struct operator_spec *spec);
+    enum guarantee (*guarantee_with)(const struct operator_spec *spec);
 };
+
+bool sink_takes_changes(const struct sink_connector *sink, const struct operator_spec *spec);
+enum guarantee sink_guarantee(const struct sink_connector *sink, const struct operator_spec *spec);
 
 /* ---- the lists (connectors/registry.c) are passed in by whoever links them ---- */
 

@@ -418,4 +418,5 @@ const struct format format_csv = {
     .decoder = {sizeof(struct csv), csv_open, csv_decode, csv_close, csv_start},
     .encoder = {sizeof(struct csv), csv_open, csv_encode, csv_close},
     .check_schema = check_schema,
+    .ends_rows_with_newline = true,
 };

@@ -47,4 +47,5 @@ const struct format format_json = {
                 NULL},
     .encoder = {sizeof(struct json_encoder), json_encoder_open, json_encode, json_encoder_close},
     .check_schema = json_check_schema,
+    .ends_rows_with_newline = true,
 };

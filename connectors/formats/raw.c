@@ -148,4 +148,5 @@ const struct format format_raw = {
     .decoder = {sizeof(struct raw), raw_open, raw_decode, raw_close, NULL},
     .encoder = {sizeof(struct raw), raw_open, raw_encode, raw_close},
     .check_schema = check_schema,
+    .ends_rows_with_newline = true,
 };

@@ -42,14 +42,8 @@ static const char *const common_defaults[] = {
 
 /* Refused in every job: they load code, or point elsewhere than the options say. */
 static const char *const refused[] = {
-    "plugin.library.paths",
-    "bootstrap.servers",
-    "metadata.broker.list",
-    "group.id",
-    "opaque",
-    "background_event_cb",
-    "test.mock.num.brokers",
-    NULL,
+    "plugin.library.paths", "bootstrap.servers",     "metadata.broker.list", "group.id", "opaque",
+    "background_event_cb",  "test.mock.num.brokers", "transactional.id",     NULL,
 };
 
 /* Names of the Java client that people have at hand, and what stands for them. */
@@ -246,6 +240,8 @@ enum status kafka_client_create(const struct kafka_client_options *options,
     rd_kafka_conf_set_opaque(conf, client);
     rd_kafka_conf_set_error_cb(conf, on_error);
     rd_kafka_conf_set_log_cb(conf, on_log);
+    if (options->delivered != NULL)
+        rd_kafka_conf_set_dr_msg_cb(conf, options->delivered);
     char problem[400] = "";
     client->handle =
         rd_kafka_new(options->role == KAFKA_CONSUMER ? RD_KAFKA_CONSUMER : RD_KAFKA_PRODUCER, conf,

@@ -53,6 +53,9 @@ struct kafka_client_options {
     const char *const *own;
     /* Defaults of the connector that a job's properties may replace; the same form, or NULL. */
     const char *const *defaults;
+    /* Producers: called for each message that was confirmed or given up, on the thread that polls
+     * the handle; the message's own opaque is in it. NULL: nobody wants to know. */
+    void (*delivered)(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque);
 };
 
 /* Is everything right that can be seen without a broker: names and values of properties, brokers

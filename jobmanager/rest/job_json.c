@@ -261,8 +261,8 @@ static const char *guarantee_name(const struct rest *rest, const struct job_snap
             spec->input_count > 0 ? sink_connector_find(rest->service.connectors, name) : NULL;
         if (source != NULL && !source->is_replayable)
             return "at-most-once";
-        if (sink != NULL && sink->guarantee < weakest)
-            weakest = sink->guarantee;
+        if (sink != NULL && sink_guarantee(sink, spec) < weakest)
+            weakest = sink_guarantee(sink, spec);
     }
     switch (weakest) {
     case GUARANTEE_AT_LEAST_ONCE:
