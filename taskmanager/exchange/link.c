@@ -21,23 +21,32 @@ static const struct transport_ops *transport_of(const struct exchange *exchange)
 
 /* ---- sending ---- */
 
-bool link_send(struct link *link, uint8_t kind, uint8_t flags, uint32_t number,
-               struct buffer *payload, bool urgent)
+struct connection *link_connection(struct link *link)
 {
     if (link->session == NULL || !link->is_ready)
-        return false;
-    const struct frame frame = {
-        .kind = kind, .flags = flags, .channel = number, .payload = payload};
-    return transport_of(link->exchange)->send(link->session->connection, &frame, urgent);
+        return NULL;
+    return transport_of(link->exchange)->ref(link->session->connection);
+}
+
+bool link_transmit(struct link *link, struct connection *connection, const struct frame *frame,
+                   bool urgent)
+{
+    const bool is_sent = transport_of(link->exchange)->send(connection, frame, urgent);
+    transport_of(link->exchange)->unref(connection);
+    return is_sent;
 }
 
 void link_send_bytes(struct link *link, uint8_t kind, uint32_t number, const void *bytes,
                      size_t size)
 {
+    struct connection *connection = link_connection(link);
+    if (connection == NULL)
+        return;
     struct buffer *payload = buffer_create(NULL, (uint32_t)size);
     memcpy(payload->bytes, bytes, size);
     payload->size = (uint32_t)size;
-    (void)link_send(link, kind, 0, number, payload, true);
+    const struct frame frame = {.kind = kind, .channel = number, .payload = payload};
+    (void)link_transmit(link, connection, &frame, true);
     buffer_unref(payload);
 }
 

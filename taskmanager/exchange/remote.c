@@ -7,8 +7,9 @@
 
 #include <string.h>
 
-#define CONTROL_ITEMS_MAX   65536
 #define CREDIT_BYTES_MIN    (32 * 1024) /* smaller grants wait for more */
+#define CREDIT_WINDOW_SHARE 4           /* as do those of less than that part of the window */
+#define PIECE_BYTES_MIN     (32 * 1024) /* a batch is cut for want of credit, but not smaller */
 #define ENCODED_EXTRA_BYTES (1024 * 1024)
 #define TOTAL_BYTES         4
 
@@ -56,15 +57,17 @@ static enum status set_failure(struct remote_channel *channel, struct id128 *ret
 
 /* ---- producer ---- */
 
-/* What may be sent of the batch now; 0: credit is missing. */
+/* What may be sent of the batch now; 0: credit is missing. The consumer gives more only when it has
+ * taken a good deal, hence what is there must be used even if it does not suffice for a frame. */
 static uint32_t piece_size(const struct remote_channel *channel)
 {
     const uint32_t left = channel->sending->size - channel->sent_bytes;
-    uint32_t size = left < FRAME_PAYLOAD_MAX ? left : FRAME_PAYLOAD_MAX;
-    const bool has_total = channel->sent_bytes == 0 && left > FRAME_PAYLOAD_MAX;
-    if (has_total)
-        size -= TOTAL_BYTES;
-    return channel->credit >= (int64_t)size + (has_total ? TOTAL_BYTES : 0) ? size : 0;
+    const int64_t may = channel->credit < FRAME_PAYLOAD_MAX ? channel->credit : FRAME_PAYLOAD_MAX;
+    if (may >= left)
+        return left;
+    if (may < PIECE_BYTES_MIN)
+        return 0;
+    return (uint32_t)may - (channel->sent_bytes == 0 ? TOTAL_BYTES : 0);
 }
 
 static struct buffer *make_piece(const struct remote_channel *channel, uint32_t size, bool is_all)
@@ -80,22 +83,43 @@ static struct buffer *make_piece(const struct remote_channel *channel, uint32_t 
     return piece;
 }
 
-/* The mutex is held. true: the batch is on its way. */
+/* The connection for what this end sends, a reference, or NULL; *ret_size: of the next piece. */
+static struct connection *begin_piece(struct remote_channel *channel, uint32_t *ret_size)
+{
+    struct connection *connection = NULL;
+    pthread_mutex_lock(&channel->link->mutex);
+    *ret_size = piece_size(channel);
+    channel->wants_credit = *ret_size == 0;
+    if (channel->is_open && *ret_size > 0)
+        connection = link_connection(channel->link);
+    pthread_mutex_unlock(&channel->link->mutex);
+    return connection;
+}
+
+/* Only what another thread may touch is done under the mutex: the bytes are summed and written
+ * without it. true: the batch is on its way. */
 static bool send_batch(struct remote_channel *channel)
 {
     while (channel->sent_bytes < channel->sending->size) {
-        const uint32_t size = piece_size(channel);
-        if (!channel->is_open || size == 0)
+        uint32_t size;
+        struct connection *connection = begin_piece(channel, &size);
+        if (connection == NULL)
             return false;
         const bool is_first = channel->sent_bytes == 0;
         const bool is_last = channel->sent_bytes + size == channel->sending->size;
         struct buffer *piece = make_piece(channel, size, is_first && is_last);
-        const uint8_t flags =
-            (uint8_t)((is_first ? REMOTE_FLAG_FIRST : 0) | (is_last ? REMOTE_FLAG_LAST : 0));
-        const bool is_sent =
-            link_send(channel->link, REMOTE_DATA, flags, channel->peer_number, piece, false);
+        const struct frame frame = {
+            .kind = REMOTE_DATA,
+            .flags =
+                (uint8_t)((is_first ? REMOTE_FLAG_FIRST : 0) | (is_last ? REMOTE_FLAG_LAST : 0)),
+            .channel = channel->peer_number,
+            .payload = piece,
+        };
+        const bool is_sent = link_transmit(channel->link, connection, &frame, false);
         if (is_sent) {
+            pthread_mutex_lock(&channel->link->mutex);
             channel->credit -= piece->size;
+            pthread_mutex_unlock(&channel->link->mutex);
             channel->sent_bytes += size;
         }
         buffer_unref(piece);
@@ -107,19 +131,20 @@ static bool send_batch(struct remote_channel *channel)
     return true;
 }
 
-/* The mutex is held. */
 static void send_waiting(struct remote_channel *channel)
 {
-    if (channel->sending != NULL && !send_batch(channel))
+    if ((channel->sending != NULL && !send_batch(channel)) || channel->control_count == 0)
         return;
-    if (!channel->is_open)
-        return;
-    for (uint32_t i = 0; i < channel->control_count; i++) {
-        uint8_t bytes[ELEMENT_CONTROL_BYTES_MAX];
-        const size_t size = element_encode(&channel->controls[i], bytes);
-        link_send_bytes(channel->link, REMOTE_CONTROL, channel->peer_number, bytes, size);
+    pthread_mutex_lock(&channel->link->mutex);
+    if (channel->is_open) {
+        for (uint32_t i = 0; i < channel->control_count; i++) {
+            uint8_t bytes[ELEMENT_CONTROL_BYTES_MAX];
+            const size_t size = element_encode(&channel->controls[i], bytes);
+            link_send_bytes(channel->link, REMOTE_CONTROL, channel->peer_number, bytes, size);
+        }
+        channel->control_count = 0;
     }
-    channel->control_count = 0;
+    pthread_mutex_unlock(&channel->link->mutex);
 }
 
 static bool remote_has_room(struct channel_output *output, enum element_kind kind)
@@ -131,6 +156,7 @@ static bool remote_has_room(struct channel_output *output, enum element_kind kin
         return true;
     pthread_mutex_lock(&channel->link->mutex);
     const bool has_room = channel->is_open && channel->credit > 0;
+    channel->wants_credit = !has_room;
     pthread_mutex_unlock(&channel->link->mutex);
     return has_room;
 }
@@ -152,9 +178,7 @@ static void remote_push(struct channel_output *output, struct element element)
         CHECK(channel->control_count < REMOTE_CONTROLS_MAX);
         channel->controls[channel->control_count++] = element;
     }
-    pthread_mutex_lock(&channel->link->mutex);
     send_waiting(channel);
-    pthread_mutex_unlock(&channel->link->mutex);
 }
 
 static enum status remote_pump(struct channel_output *output, struct error *err)
@@ -164,9 +188,9 @@ static enum status remote_pump(struct channel_output *output, struct error *err)
     pthread_mutex_lock(&channel->link->mutex);
     if (channel->is_failed)
         status = set_failure(channel, &output->failed_peer, err);
-    else
-        send_waiting(channel);
     pthread_mutex_unlock(&channel->link->mutex);
+    if (status == STATUS_OK)
+        send_waiting(channel);
     return status;
 }
 
@@ -209,7 +233,8 @@ enum status remote_on_frame(struct remote_channel *channel, const struct frame *
             return error_set(err, STATUS_CORRUPT, "credit of %u bytes for a %s", size,
                              channel->is_consumer ? "consumer" : "producer");
         channel->credit += get_u32(frame->payload->bytes);
-        waker_wake(channel->waker);
+        if (channel->wants_credit)
+            waker_wake(channel->waker);
         return STATUS_OK;
     }
     if (!channel->is_consumer || size == 0)
@@ -244,8 +269,9 @@ static void adjust_window(struct remote_channel *channel)
     }
 }
 
-/* The mutex is held: `size` bytes have left the queue. */
-static void drained(struct remote_channel *channel, uint32_t size)
+/* The mutex is held: `size` bytes have left the queue. Returns what the producer is to be granted
+ * for them, or 0. */
+static uint32_t drained(struct remote_channel *channel, uint32_t size)
 {
     channel->queued_bytes -= size;
     channel->outstanding_bytes -= size;
@@ -253,27 +279,56 @@ static void drained(struct remote_channel *channel, uint32_t size)
     adjust_window(channel);
     const uint64_t window = REMOTE_FLOOR_BYTES + channel->floating_bytes;
     if (!channel->is_open || window <= channel->outstanding_bytes)
-        return;
+        return 0;
     const uint64_t grant = window - channel->outstanding_bytes;
-    if (grant < CREDIT_BYTES_MIN && channel->outstanding_bytes > REMOTE_FLOOR_BYTES / 2)
-        return;
-    uint8_t bytes[4];
-    put_u32(bytes, (uint32_t)grant);
-    link_send_bytes(channel->link, REMOTE_CREDIT, channel->peer_number, bytes, sizeof(bytes));
+    const bool is_little = grant < CREDIT_BYTES_MIN || grant < window / CREDIT_WINDOW_SHARE;
+    if (is_little && channel->outstanding_bytes > REMOTE_FLOOR_BYTES / 2)
+        return 0;
     channel->outstanding_bytes += grant;
+    return (uint32_t)grant;
 }
 
-static struct remote_item *take_item(struct remote_channel *channel)
+/* What a task takes in one go from the connection's side. */
+struct taken {
+    struct remote_item *item; /* NULL: nothing is there */
+    bool is_failed;           /* nor will be */
+    uint32_t grant;
+    uint32_t peer_number;
+    struct connection *connection; /* for the grant: a reference */
+};
+
+static struct taken take_item(struct remote_channel *channel, struct id128 *ret_peer,
+                              struct error *err)
 {
-    struct remote_item *item = channel->first;
-    if (item == NULL)
-        return NULL;
-    channel->first = item->next;
-    if (channel->first == NULL)
-        channel->last = &channel->first;
-    if (item->kind == REMOTE_DATA)
-        drained(channel, item->payload->size);
-    return item;
+    struct taken taken = {0};
+    pthread_mutex_lock(&channel->link->mutex);
+    taken.item = channel->first;
+    if (taken.item != NULL) {
+        channel->first = taken.item->next;
+        if (channel->first == NULL)
+            channel->last = &channel->first;
+        if (taken.item->kind == REMOTE_DATA)
+            taken.grant = drained(channel, taken.item->payload->size);
+    } else if (channel->is_failed) {
+        taken.is_failed = true;
+        (void)set_failure(channel, ret_peer, err);
+    }
+    if (taken.grant > 0)
+        taken.connection = link_connection(channel->link);
+    taken.peer_number = channel->peer_number;
+    pthread_mutex_unlock(&channel->link->mutex);
+    return taken;
+}
+
+static void send_grant(struct remote_channel *channel, const struct taken *taken)
+{
+    struct buffer *payload = buffer_create(NULL, sizeof(uint32_t));
+    put_u32((uint8_t *)payload->bytes, taken->grant);
+    payload->size = sizeof(uint32_t);
+    const struct frame frame = {
+        .kind = REMOTE_CREDIT, .channel = taken->peer_number, .payload = payload};
+    (void)link_transmit(channel->link, taken->connection, &frame, true);
+    buffer_unref(payload);
 }
 
 static void free_item(struct remote_item *item)
@@ -350,16 +405,13 @@ static enum take remote_take(struct channel_input *input, struct element *ret_el
 {
     struct remote_channel *channel = of_input(input);
     for (;;) {
-        pthread_mutex_lock(&channel->link->mutex);
-        struct remote_item *item = take_item(channel);
-        const bool is_failed = item == NULL && channel->is_failed;
-        if (is_failed)
-            (void)set_failure(channel, &input->failed_peer, err);
-        pthread_mutex_unlock(&channel->link->mutex);
-        if (item == NULL)
-            return is_failed ? TAKE_FAILED : TAKE_EMPTY;
-        const enum take take = decode_item(channel, item, ret_element, err);
-        free_item(item);
+        const struct taken taken = take_item(channel, &input->failed_peer, err);
+        if (taken.connection != NULL)
+            send_grant(channel, &taken);
+        if (taken.item == NULL)
+            return taken.is_failed ? TAKE_FAILED : TAKE_EMPTY;
+        const enum take take = decode_item(channel, taken.item, ret_element, err);
+        free_item(taken.item);
         if (take == TAKE_FAILED) {
             char peer[ID_TEXT_SIZE];
             id128_format(channel->link->peer, peer);

@@ -2,15 +2,17 @@
  * Channels between TaskManagers: one connection per pair, all channels multiplexed on it.
  *
  * Frames (common/io/transport.h) by kind; numbers little-endian:
+ *
  *   HELLO   first from each side: magic "MSDX", major u16, minor u16, incarnation 16 bytes, size of
  *           the cluster id u8, the cluster id. Equal majors and minors that differ by at most one
  *           work together; else, and for another cluster, the connection is closed in words.
  *   OPEN    role u8 (0 producer, 1 consumer), edge u32, producer u64, consumer u64 (attempts),
  *           number u32 (how the peer is to address this end), credit u32 (of a consumer)
  *   DATA    to a consumer's number: encoded batch, or a piece: flags FIRST and LAST; a FIRST that
- * is not LAST begins with the total size u32 CONTROL to a consumer's number: control element
- * (element.h) CREDIT  to a producer's number: further bytes u32 CLOSE   number u32 of the sender's
- * end, which is gone
+ *           is not LAST begins with the total size u32
+ *   CONTROL to a consumer's number: control element (element.h)
+ *   CREDIT  to a producer's number: further bytes u32
+ *   CLOSE   number u32 of the sender's end, which is gone
  *
  * Both ends open a channel, in any order. Credit counts payload bytes of DATA: a consumer always
  * grants one frame beyond what it has drained (the floor); what exceeds the floor follows what was
@@ -83,6 +85,7 @@ struct remote_channel {
     uint32_t peer_number;
     char *reason;              /* of is_failed */
     int64_t credit;            /* producer: bytes that may be sent */
+    bool wants_credit;         /* producer: the task waits for more */
     struct remote_item *first; /* consumer: received, in order */
     struct remote_item **last;
     uint64_t queued_bytes;      /* consumer */
@@ -153,10 +156,14 @@ bool session_accept(void *context, struct connection *connection,
                     struct connection_handler *ret_handler);
 void link_add(struct link *link, struct remote_channel *channel); /* takes the mutex */
 void link_remove(struct link *link, struct remote_channel *channel);
-/* Sends a frame on the link's connection; its mutex is held. false: no room, or no connection. */
-bool link_send(struct link *link, uint8_t kind, uint8_t flags, uint32_t number,
-               struct buffer *payload, bool urgent);
-/* The same of a few bytes that are copied; always urgent. */
+/* The link's connection, a reference, or NULL while there is none; its mutex is held. */
+struct connection *link_connection(struct link *link);
+/* Sends on such a connection and drops the reference; without the mutex, so that neither checksum
+ * nor socket keeps others waiting. A channel's frames stay in order: one task sends them. false: no
+ * room, or the connection is closed. */
+bool link_transmit(struct link *link, struct connection *connection, const struct frame *frame,
+                   bool urgent);
+/* Sends a few bytes, copied and urgent, on the link's connection; its mutex is held. */
 void link_send_bytes(struct link *link, uint8_t kind, uint32_t number, const void *bytes,
                      size_t size);
 void link_destroy(struct link *link);
