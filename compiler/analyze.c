@@ -4,6 +4,7 @@
  * reported once. See plan.h; keyed.c and endpoints.c hold the larger kinds.
  */
 #include "compiler/analyze.h"
+#include "operators/registry.h"
 
 #include "common/api/row_error.h"
 #include "common/base/allocate.h"
@@ -393,12 +394,34 @@ static void analyze_select_node(struct analyzer *analyzer)
     keep_output_keys(analyzer);
 }
 
+/* Every operator that rows of other kinds than +I reach must take them. */
+static void check_changes(struct analyzer *analyzer, bool has_changes)
+{
+    struct logical_node *node = analyzer->node;
+    for (uint32_t i = 0; i < node->operator_count && has_changes && !node->is_failed; i++) {
+        const struct plan_operator *stage = &analyzer->plan->operators[node->first_operator + i];
+        const struct operator_ops *ops = operator_registry_find(stage->kind);
+        if (stage->is_removed || ops == NULL)
+            continue;
+        if ((ops->traits & OPERATOR_TAKES_CHANGES) == 0) {
+            compile_error(analyzer->compiler, node->line, node->column,
+                          "node \"%s\": %s cannot take rows back, but \"%s\" gives a changelog "
+                          "(-U, -D): use `emit: each` or `emit: batch` there",
+                          node->name, stage->kind, node->inputs[0].text);
+            node->is_failed = true;
+        }
+        if (stage->is_keyed_exchange)
+            has_changes = node->has_changes;
+    }
+}
+
 static void analyze_node(struct analyzer *analyzer)
 {
     struct logical_node *node = analyzer->node;
     node->first_operator = analyzer->plan->count;
     if (node->kind != NODE_SOURCE && !analyze_inputs(analyzer))
         return;
+    const bool takes_changes = node->has_changes;
     /* A wrong option does not hide what is wrong with the columns, here and in the nodes behind. */
     const bool was_failed = node->is_failed;
     if (was_failed && node->kind == NODE_SINK)
@@ -414,6 +437,7 @@ static void analyze_node(struct analyzer *analyzer)
         break;
     case NODE_SELECT:
         analyze_select_node(analyzer);
+        check_changes(analyzer, takes_changes);
         break;
     case NODE_SINK:
         analyze_sink(analyzer);

@@ -56,22 +56,16 @@ static void check_emit(struct analyzer *analyzer)
                         node->name);
 }
 
-static void changes_error(struct analyzer *analyzer, const struct named_expression *column,
-                          const char *what)
-{
-    compile_error(analyzer->compiler, column->line, column->column,
-                  "node \"%s\": %s cannot take rows back, but its input is a changelog (`emit: "
-                  "changelog` before it): use `emit: each` there, or sum, count or avg here",
-                  analyzer->node->name, what);
-    analyzer->node->is_failed = true;
-}
-
 static bool call_fits(struct analyzer *analyzer, const struct named_expression *column,
                       const struct aggregate_call *call)
 {
     if (!analyzer->node->has_changes || aggregate_call_is_retractable(call))
         return true;
-    changes_error(analyzer, column, call->function);
+    compile_error(analyzer->compiler, column->line, column->column,
+                  "node \"%s\": %s cannot take rows back, but its input is a changelog (`emit: "
+                  "changelog` before it): use `emit: each` there, or sum, count or avg here",
+                  analyzer->node->name, call->function);
+    analyzer->node->is_failed = true;
     return false;
 }
 
@@ -123,6 +117,14 @@ static void analyze_aggregate(struct analyzer *analyzer)
         add_operator(analyzer, ROLE_AGGREGATE, "aggregate", schema_create(columns, most, -1));
     stage->columns = list->items;
     stage->column_count = list->count;
+    /* A group that has lost its last row is no group any more; without keys it is one of no rows.
+     */
+    if (node->has_changes && node->key_count > 0) {
+        stage->extra = pool_take(&analyzer->compiler->pool, 1, sizeof(*stage->extra));
+        stage->extra[stage->extra_count++] =
+            (struct setting){pool_text(&analyzer->compiler->pool, "input_changes"),
+                             pool_text(&analyzer->compiler->pool, "true")};
+    }
 }
 
 /* A value of another type than its column is cast, as an assignment in SQL is. */
@@ -148,8 +150,6 @@ static void analyze_reduce(struct analyzer *analyzer)
     struct expression_options options = expression_options_of(analyzer->compiler);
     options.row_prefix = "acc";
     options.prefix_schema = schema;
-    if (node->has_changes)
-        changes_error(analyzer, &node->reduce.items[0], "reduce");
     for (uint32_t i = 0; i < node->reduce.count; i++) {
         struct named_expression *column = &node->reduce.items[i];
         const int32_t index = schema_find(schema, column->name);

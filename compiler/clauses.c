@@ -27,7 +27,9 @@ const struct clause_row clause_table[] = {
     [CLAUSE_SCHEMA_COLUMNS] = {"schema", CLAUSE_SCHEMA, NODE_SOURCE, false, NULL,
                                "schema: {id: bigint not null, word: string}",
                                "The columns of a source: name and type, as in CREATE TABLE; "
-                               "`type as expression` is a computed column."},
+                               "`type as expression` is a computed column (not computed, and so "
+                               "without errors, where nobody reads it), `type metadata from 'key'` "
+                               "what the connector says of the row."},
     [CLAUSE_WATERMARK] = {"watermark", CLAUSE_OPTIONS, NODE_SOURCE, false, NULL,
                           "watermark: {column: at, delay: 2s}",
                           "Event time of a source: the column that holds it, and how far it is "

@@ -78,19 +78,6 @@ static void resolve_input(struct compiler *compiler, struct logical_node *node,
         input->node->is_read = true;
 }
 
-static void check_twice(struct compiler *compiler, struct logical_node *node)
-{
-    for (uint32_t i = 1; i < node->input_count; i++) {
-        for (uint32_t j = 0; j < i; j++) {
-            if (strcmp(node->inputs[i].text, node->inputs[j].text) == 0) {
-                compile_error(compiler, node->inputs[i].line, node->inputs[i].column,
-                              "node \"%s\" reads \"%s\" twice", node->name, node->inputs[i].text);
-                node->is_failed = true;
-            }
-        }
-    }
-}
-
 /* ---- dead letters ---- */
 
 static void check_dead_letters(struct compiler *compiler, struct logical_node *node)
@@ -190,7 +177,6 @@ void resolve_inputs(struct compiler *compiler)
         struct logical_node *node = &compiler->nodes[i];
         for (uint32_t j = 0; j < node->input_count; j++)
             resolve_input(compiler, node, &node->inputs[j]);
-        check_twice(compiler, node);
     }
     check_readers(compiler);
     compiler->order =

@@ -153,7 +153,7 @@ static void calc_close(void *self)
 
 const struct operator_ops calc_operator = {
     .abi_size = sizeof(struct operator_ops),
-    .traits = OPERATOR_CHAINABLE | OPERATOR_TAKES_CHANGES,
+    .traits = OPERATOR_TAKES_CHANGES,
     .kind = "calc",
     .instance_size = sizeof(struct calc),
     .input_count = 1,

@@ -344,7 +344,6 @@ static void local_close(void *self)
 
 const struct operator_ops local_aggregate_operator = {
     .abi_size = sizeof(struct operator_ops),
-    .traits = OPERATOR_CHAINABLE,
     .kind = "local_aggregate",
     .instance_size = sizeof(struct local_aggregate),
     .input_count = 1,

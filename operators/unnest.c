@@ -238,7 +238,7 @@ static void unnest_close(void *self)
 
 const struct operator_ops unnest_operator = {
     .abi_size = sizeof(struct operator_ops),
-    .traits = OPERATOR_CHAINABLE | OPERATOR_TAKES_CHANGES,
+    .traits = OPERATOR_TAKES_CHANGES,
     .kind = "unnest",
     .instance_size = sizeof(struct unnest),
     .input_count = 1,

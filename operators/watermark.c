@@ -207,7 +207,7 @@ static void watermark_close(void *self)
 
 const struct operator_ops watermark_operator = {
     .abi_size = sizeof(struct operator_ops),
-    .traits = OPERATOR_CHAINABLE | OPERATOR_TAKES_CHANGES,
+    .traits = OPERATOR_TAKES_CHANGES,
     .kind = WATERMARK_OPERATOR,
     .instance_size = sizeof(struct watermark),
     .input_count = 1,

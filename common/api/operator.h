@@ -129,9 +129,8 @@ struct operator_env {
 };
 
 enum operator_trait {
-    OPERATOR_KEYED = 1 << 0,     /* runs behind a key exchange; keyed state allowed */
-    OPERATOR_CHAINABLE = 1 << 1, /* may share a task with the operator before it    */
-    /* Row kinds it takes besides +I, and gives; the planner checks them at submit. */
+    OPERATOR_KEYED = 1 << 0, /* runs behind a key exchange; keyed state allowed */
+    /* Takes rows of other kinds than +I; the compiler checks it at submit. */
     OPERATOR_TAKES_CHANGES = 1 << 2,
 };
 
