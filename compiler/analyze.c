@@ -238,6 +238,8 @@ static const struct schema *schema_of_input(const struct analyzer *analyzer,
 {
     if (input->is_errors)
         return analyzer->errors;
+    if (input->is_late)
+        return input->node != NULL ? input->node->late : NULL;
     return input->node != NULL ? input->node->output : NULL;
 }
 
@@ -309,12 +311,27 @@ static void take_input_traits(struct logical_node *node, const struct node_input
         return;
     if (from->unbounded_source != NULL)
         node->unbounded_source = from->unbounded_source;
-    if (!input->is_errors && from->has_changes)
+    if (!input->is_errors && (input->is_late ? from->late_has_changes : from->has_changes))
         node->has_changes = true;
     if (node->input_count == 1 && !input->is_errors) {
         node->output_keys = from->output_keys;
         node->output_key_count = from->output_key_count;
     }
+}
+
+static int64_t time_shift_of(const struct node_input *input)
+{
+    if (input->node == NULL || input->is_errors)
+        return 0;
+    return input->is_late ? input->node->late_shift_ms : input->node->time_shift_ms;
+}
+
+/* Event time means the same in all inputs of a union, or there is none. */
+static struct schema *without_event_time(struct schema *schema)
+{
+    struct schema *plain = schema_create(schema->columns, schema->column_count, -1);
+    schema_unref(schema);
+    return plain;
 }
 
 /* The united schema of the inputs in analyzer->current; false if one is missing or differs. */
@@ -332,6 +349,7 @@ static bool analyze_inputs(struct analyzer *analyzer)
         }
         if (united == NULL) {
             united = schema_ref(schema);
+            node->time_shift_ms = time_shift_of(input);
             continue;
         }
         struct schema *next = unite(analyzer, united, schema);
@@ -342,6 +360,8 @@ static bool analyze_inputs(struct analyzer *analyzer)
         }
         schema_unref(united);
         united = next;
+        if (united->event_time >= 0 && time_shift_of(input) != node->time_shift_ms)
+            united = without_event_time(united);
     }
     schema_unref(analyzer->current);
     analyzer->current = united;
@@ -459,7 +479,9 @@ void analyze(struct compiler *compiler, struct plan *plan)
     }
     for (uint32_t i = 0; i < compiler->node_count; i++) {
         schema_unref(compiler->nodes[i].output);
+        schema_unref(compiler->nodes[i].late);
         compiler->nodes[i].output = NULL;
+        compiler->nodes[i].late = NULL;
     }
     for (size_t i = 0; i < analyzer.kept_count; i++)
         schema_unref(analyzer.kept[i]);

@@ -38,5 +38,9 @@ void analyze_source(struct analyzer *analyzer);
 void analyze_failed_source(struct analyzer *analyzer);
 void analyze_sink(struct analyzer *analyzer);
 void analyze_keyed(struct analyzer *analyzer);
+/* The types of the key columns and of the results of `aggregate`. */
+void analyze_aggregate_columns(struct analyzer *analyzer, struct schema_column *ret_keys,
+                               struct schema_column *ret_results);
+void analyze_window(struct analyzer *analyzer);
 
 #endif

@@ -49,7 +49,8 @@ static void check_emit(struct analyzer *analyzer)
                       node->name, node->unbounded_source);
         node->is_failed = true;
     }
-    if (node->ttl_ms == 0 && node->key_count > 0)
+    const bool is_forgotten = node->window_row != NULL && node->window_row->has_bounds;
+    if (node->ttl_ms == 0 && node->key_count > 0 && !is_forgotten)
         compile_warning(analyzer->compiler, node->line, node->column,
                         "node \"%s\" keeps state for every key for ever (unbounded state): `ttl` "
                         "forgets keys that are no longer written",
@@ -83,16 +84,15 @@ static void name_twice(struct analyzer *analyzer, const struct named_expression 
     }
 }
 
-static void analyze_aggregate(struct analyzer *analyzer)
+void analyze_aggregate_columns(struct analyzer *analyzer, struct schema_column *ret_keys,
+                               struct schema_column *ret_results)
 {
     struct logical_node *node = analyzer->node;
     const struct expression_list *list = &node->aggregate;
-    const uint32_t most = node->key_count + list->count;
-    struct schema_column *columns = pool_take(&analyzer->compiler->pool, most, sizeof(*columns));
     for (uint32_t i = 0; i < node->key_count && !node->is_failed; i++) {
         const int32_t index = schema_find(analyzer->current, node->keys[i]);
-        columns[i] = analyzer->current->columns[index];
-        columns[i].field_id = 0;
+        ret_keys[i] = analyzer->current->columns[index];
+        ret_keys[i].field_id = 0;
     }
     for (uint32_t i = 0; i < list->count; i++) {
         struct aggregate_call call;
@@ -104,10 +104,19 @@ static void analyze_aggregate(struct analyzer *analyzer)
             struct schema *keeper = schema_create(&column, 1, -1);
             keep_schema(analyzer, keeper);
             column.type = keeper->columns[0].type;
-            columns[node->key_count + i] = column;
+            ret_results[i] = column;
         }
         aggregate_call_done(&call);
     }
+}
+
+static void analyze_aggregate(struct analyzer *analyzer)
+{
+    struct logical_node *node = analyzer->node;
+    const struct expression_list *list = &node->aggregate;
+    const uint32_t most = node->key_count + list->count;
+    struct schema_column *columns = pool_take(&analyzer->compiler->pool, most, sizeof(*columns));
+    analyze_aggregate_columns(analyzer, columns, columns + node->key_count);
     if (node->is_failed)
         return;
     /* A place for the local half (rules/split_aggregates.c). */
@@ -205,7 +214,10 @@ void analyze_keyed(struct analyzer *analyzer)
             add_identity(analyzer, ROLE_CALC);
         if (node->key_count == 0)
             widen_before_single(analyzer);
-        analyze_aggregate(analyzer);
+        if (node->clauses[CLAUSE_WINDOW] != NULL)
+            analyze_window(analyzer);
+        else
+            analyze_aggregate(analyzer);
     } else {
         analyze_reduce(analyzer);
     }

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-const char *const clause_emit_choices[] = {"each", "batch", "end", "changelog", NULL};
+const char *const clause_emit_choices[] = {"each", "batch", "end", "changelog", "final", NULL};
 const char *const clause_partition_choices[] = {"forward", "hash",      "rebalance",
                                                 "rescale", "broadcast", NULL};
 const char *const clause_on_error_choices[] = {"fail", "skip", "dead_letter", NULL};
@@ -19,7 +19,8 @@ const struct clause_row clause_table[] = {
                        "source: {file: {path: /data/in}}", "Reads rows through a connector."},
     [CLAUSE_FROM] = {"from", CLAUSE_INPUTS, NODE_SELECT | NODE_SINK, false, NULL, "from: lines",
                      "The input: a node, or a list of nodes with equal columns (UNION ALL). "
-                     "`node.errors` is the node's dead letters."},
+                     "`node.errors` is the node's dead letters, `node.late` the rows that came "
+                     "after their windows."},
     [CLAUSE_SINK] = {"sink", CLAUSE_CHOICE, NODE_SINK, false, NULL, "sink: print",
                      "Writes rows through a connector."},
     [CLAUSE_FORMAT] = {"format", CLAUSE_CHOICE, NODE_SOURCE | NODE_SINK, false, NULL,
@@ -46,12 +47,13 @@ const struct clause_row clause_table[] = {
                       "Keeps the rows for which the condition is true."},
     [CLAUSE_KEY_BY] = {"key_by", CLAUSE_NAMES, NODE_SELECT, false, NULL, "key_by: word",
                        "Columns whose values form the key of `aggregate` or `reduce`."},
-    [CLAUSE_WINDOW] = {"window", CLAUSE_CHOICE, NODE_SELECT, true, NULL, "window: {tumbling: 1m}",
-                       "Groups rows of a key by event time."},
+    [CLAUSE_WINDOW] = {"window", CLAUSE_CHOICE, NODE_SELECT, false, NULL, "window: {tumbling: 1m}",
+                       "Groups the rows of a key by time, for `aggregate`."},
     [CLAUSE_AGGREGATE] = {"aggregate", CLAUSE_COLUMNS, NODE_SELECT, false, NULL,
                           "aggregate: {count: count(*), total: sum(euro)}",
-                          "Result per key: the key columns, then these; without `key_by` one "
-                          "group at parallelism 1."},
+                          "Result per key: the key columns, with `window` `window_start` and "
+                          "`window_end`, then these; without `key_by` one group at parallelism "
+                          "1."},
     [CLAUSE_REDUCE] = {"reduce", CLAUSE_COLUMNS, NODE_SELECT, false, NULL,
                        "reduce: {euro: acc.euro + euro}",
                        "Folds the rows of a key: `acc.` is the row kept, bare names the new one; "
@@ -63,7 +65,9 @@ const struct clause_row clause_table[] = {
                        "The columns of the result; a bare name is that column."},
     [CLAUSE_EMIT] = {"emit", CLAUSE_ENUM, NODE_SELECT, false, clause_emit_choices, "emit: batch",
                      "When a keyed node gives results: for each row (the default), the latest per "
-                     "key for each batch, at the end of a bounded input, or as a changelog."},
+                     "key for each batch, at the end of a bounded input, or as a changelog; with "
+                     "`window` final, when the window ends (the default), and each and batch are "
+                     "early results."},
     [CLAUSE_TTL] = {"ttl", CLAUSE_DURATION, NODE_SELECT, false, NULL, "ttl: 1h",
                     "State of a key that was not written for so long is forgotten."},
     [CLAUSE_DELIVERY] = {"delivery", CLAUSE_ENUM, NODE_SINK, false, clause_delivery_choices,
@@ -117,6 +121,7 @@ const char *const operator_role_names[] = {
     [ROLE_SELECT] = "select",
     [ROLE_SINK] = "sink",
     [ROLE_WATERMARK] = "watermark",
+    [ROLE_WINDOW] = "window",
 };
 
 const struct option_spec *clause_options(enum clause clause)

@@ -81,12 +81,12 @@ enum job_key {
 };
 extern const struct clause_row job_key_table[]; /* JOB_KEY_COUNT rows */
 
-extern const char *const clause_emit_choices[];      /* each, batch, end, changelog */
+extern const char *const clause_emit_choices[];      /* each, batch, end, changelog, final */
 extern const char *const clause_partition_choices[]; /* in the order of enum partitioning */
 extern const char *const clause_on_error_choices[];  /* in the order of enum on_error */
 extern const char *const clause_delivery_choices[];
 
-enum emit { EMIT_EACH, EMIT_BATCH, EMIT_END, EMIT_CHANGELOG };
+enum emit { EMIT_EACH, EMIT_BATCH, EMIT_END, EMIT_CHANGELOG, EMIT_FINAL };
 
 /* The options of a CLAUSE_OPTIONS of a node. */
 const struct option_spec *clause_options(enum clause clause);
@@ -114,6 +114,7 @@ enum operator_role {
     ROLE_SELECT,
     ROLE_SINK,
     ROLE_WATERMARK,
+    ROLE_WINDOW,
     ROLE_COUNT
 };
 extern const char *const operator_role_names[];

@@ -10,6 +10,7 @@
 #include "common/config/yaml.h"
 #include "compiler/clauses.h"
 #include "compiler/compile.h"
+#include "compiler/window_table.h"
 #include "expressions/expression.h"
 
 #define NODE_NAME_BYTES_MAX 100
@@ -22,6 +23,7 @@ struct node_input {
     uint32_t column;
     struct logical_node *node; /* NULL if it is unknown */
     bool is_errors;            /* node.errors */
+    bool is_late;              /* node.late */
 };
 
 /* A name and its options after checking. */
@@ -49,6 +51,8 @@ struct logical_node {
     struct choice connector;
     struct choice format;
     struct choice watermark; /* name: that of the clause */
+    struct choice window;
+    const struct window_row *window_row;
     const struct source_connector *source;
     const struct sink_connector *sink;
     const struct format *format_row;
@@ -72,12 +76,17 @@ struct logical_node {
     int visit; /* 0 not yet, 1 at work, 2 done */
     bool is_read;
     bool errors_are_read;
+    bool late_is_read;
     bool reads_only_errors;
     bool is_failed;               /* reported already: no follow-up errors */
     const char *unbounded_source; /* a source that does not end, or NULL */
     bool has_changes;             /* rows of other kinds than +I */
     char **output_keys;           /* columns by which its rows are distributed, if any */
     uint32_t output_key_count;
+    int64_t time_shift_ms; /* event time of its rows = event time column + this */
+    struct schema *late;   /* of rows that come after their windows; NULL: no window */
+    int64_t late_shift_ms; /* as time_shift_ms, of late rows */
+    bool late_has_changes;
     struct schema *input;    /* union of its inputs */
     struct schema *output;   /* NULL for sinks and failed nodes */
     uint32_t first_operator; /* of the plan */
@@ -118,6 +127,8 @@ void read_job(struct compiler *compiler);
 void read_node(struct compiler *compiler, struct logical_node *node);
 /* yaml/read_choice.c: connector and format with their options. */
 void read_connector(struct compiler *compiler, struct logical_node *node);
+/* yaml/read_choice.c: the kind of windows with its options. */
+void read_window(struct compiler *compiler, struct logical_node *node);
 /* inputs.c: who reads whom; cycles; order. */
 void resolve_inputs(struct compiler *compiler);
 

@@ -40,13 +40,13 @@ static bool resolve_output(struct compiler *compiler, struct logical_node *node,
         input->is_errors = true;
         return true;
     }
-    if (strcmp(output, "late") == 0)
-        compile_error(compiler, input->line, input->column,
-                      "node \"%s\": `.late` comes in a later version, with windows", node->name);
-    else
-        compile_error(compiler, input->line, input->column,
-                      "node \"%s\": a node has no output \"%.80s\"; known is `.errors`", node->name,
-                      output);
+    if (strcmp(output, OUTPUT_LATE) == 0) {
+        input->is_late = true;
+        return true;
+    }
+    compile_error(compiler, input->line, input->column,
+                  "node \"%s\": a node has no output \"%.80s\"; known are `.errors` and `.late`",
+                  node->name, output);
     return false;
 }
 
@@ -65,6 +65,15 @@ static void resolve_input(struct compiler *compiler, struct logical_node *node,
         node->is_failed = true;
         return;
     }
+    if (input->is_late && input->node->clauses[CLAUSE_WINDOW] == NULL) {
+        compile_error(
+            compiler, input->line, input->column,
+            "node \"%s\" reads \"%s\", but \"%s\" has no `window`: only windows have late "
+            "rows",
+            node->name, input->text, input->node->name);
+        node->is_failed = true;
+        return;
+    }
     if (input->node->kind == NODE_SINK && !input->is_errors) {
         compile_error(compiler, input->line, input->column,
                       "node \"%s\" reads the sink \"%s\": a sink gives no rows", node->name,
@@ -74,6 +83,8 @@ static void resolve_input(struct compiler *compiler, struct logical_node *node,
     }
     if (input->is_errors)
         input->node->errors_are_read = true;
+    else if (input->is_late)
+        input->node->late_is_read = true;
     else
         input->node->is_read = true;
 }

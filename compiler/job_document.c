@@ -1,6 +1,7 @@
 /* docs/jobs.md: the form of a job for people, from the tables. See compile.h. */
 #include "compiler/clauses.h"
 #include "compiler/compile.h"
+#include "compiler/window_table.h"
 
 static const char introduction[] =
     "# Jobs\n\n"
@@ -132,6 +133,20 @@ static void append_clause_options(struct text *out)
     }
 }
 
+static void append_windows(struct text *out)
+{
+    text_append(out, "### Kinds of `window`\n\n");
+    for (const struct window_row *row = window_table; row->name != NULL; row++) {
+        text_format(out, "**`%s`** ", row->name);
+        append_cell(row->help, out);
+        text_append(out, "\n\n");
+        if (row->options->name != NULL)
+            append_options(row->options, out);
+    }
+    text_append(out, "What windows do with time, late rows and early results is in "
+                     "docs/windows.md.\n\n");
+}
+
 void compiler_write_document(const struct connector_registry *registry, struct text *out)
 {
     text_append(out, introduction);
@@ -152,6 +167,7 @@ void compiler_write_document(const struct connector_registry *registry, struct t
         text_format(out, "%s `%s`", i > 0 ? "," : "", registry->formats[i]->name);
     text_append(out, ". Their options are in docs/connectors/.\n\n");
     append_clause_options(out);
+    append_windows(out);
     text_append(out, event_time);
     text_append(out, rules);
     for (size_t i = 0; i < ROLE_COUNT; i++)

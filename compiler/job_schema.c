@@ -1,6 +1,7 @@
 /* docs/job.schema.json: the form of a job as JSON schema, from the tables. See compile.h. */
 #include "compiler/clauses.h"
 #include "compiler/compile.h"
+#include "compiler/window_table.h"
 
 #include <string.h>
 
@@ -117,6 +118,9 @@ static void append_choice(enum clause clause, const struct connector_registry *r
         for (size_t i = 0; registry->sinks[i] != NULL; i++)
             choices_add(&choices, registry->sinks[i]->name, registry->sinks[i]->help,
                         registry->sinks[i]->options);
+    } else if (clause == CLAUSE_WINDOW) {
+        for (const struct window_row *row = window_table; row->name != NULL; row++)
+            choices_add(&choices, row->name, row->help, row->options);
     } else {
         for (size_t i = 0; registry->formats[i] != NULL; i++)
             choices_add(&choices, registry->formats[i]->name, registry->formats[i]->help,

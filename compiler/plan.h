@@ -21,6 +21,7 @@ struct plan_operator {
     uint32_t key_count;
     bool is_keyed_exchange; /* rows come to it by its keys (or to its only subtask) */
     bool is_merge;          /* aggregate over accumulators of a local half */
+    int32_t time_column;    /* windows: of the input as analyzed; -1: none */
     uint32_t parallelism;
     struct schema *input;  /* NULL for a source */
     struct schema *output; /* NULL for a sink */

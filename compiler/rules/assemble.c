@@ -55,7 +55,7 @@ static void set_settings(const struct plan_operator *stage, struct operator_spec
     }
     for (uint32_t i = 0; i < stage->extra_count; i++)
         add_setting(spec, stage->extra[i].key, stage->extra[i].value);
-    if (stage->role == ROLE_AGGREGATE || stage->role == ROLE_REDUCE) {
+    if (stage->role == ROLE_AGGREGATE || stage->role == ROLE_REDUCE || stage->role == ROLE_WINDOW) {
         add_setting(spec, "emit", clause_emit_choices[node->emit]);
         if (node->ttl_ms > 0) {
             SCOPED_TEXT char *ttl = format_text("%lld", (long long)node->ttl_ms);
@@ -126,7 +126,10 @@ static char *describe(const struct plan_operator *stage)
     append_list(&out, " where", stage->filters, stage->filter_count);
     for (uint32_t i = 0; i < stage->key_count; i++)
         text_format(&out, "%s%s", i == 0 ? " by " : ", ", stage->keys[i]);
-    if (stage->role == ROLE_AGGREGATE || stage->role == ROLE_REDUCE)
+    for (uint32_t i = 0; stage->role == ROLE_WINDOW && i < stage->extra_count; i++)
+        text_format(&out, "%s %s: %s", i > 0 ? "," : "", stage->extra[i].key,
+                    stage->extra[i].value);
+    if (stage->role == ROLE_AGGREGATE || stage->role == ROLE_REDUCE || stage->role == ROLE_WINDOW)
         text_format(&out, " emit %s", clause_emit_choices[node->emit]);
     for (size_t i = 0; i < out.size; i++) {
         if (out.bytes[i] == '\n')
@@ -138,10 +141,13 @@ static char *describe(const struct plan_operator *stage)
 static void set_outputs(struct assembler *assembler, const struct plan_operator *stage,
                         struct operator_spec *spec)
 {
-    spec->outputs = allocate_array(2, sizeof(*spec->outputs));
+    spec->outputs = allocate_array(3, sizeof(*spec->outputs));
     if (stage->output != NULL)
         spec->outputs[spec->output_count++] =
             (struct operator_output){copy_text(""), schema_ref(stage->output)};
+    if (stage->role == ROLE_WINDOW && stage->node->late_is_read)
+        spec->outputs[spec->output_count++] =
+            (struct operator_output){copy_text(OUTPUT_LATE), schema_ref(stage->input)};
     if (spec->on_error == ON_ERROR_DEAD_LETTER)
         spec->outputs[spec->output_count++] =
             (struct operator_output){copy_text(OUTPUT_ERRORS), schema_ref(assembler->errors)};
@@ -269,6 +275,21 @@ static void add_error_edges(struct assembler *assembler, const struct plan_opera
     }
 }
 
+/* Late rows are as the window operator takes them, and distributed by its keys. */
+static void add_late_edge(struct assembler *assembler, const struct plan_operator *stage,
+                          const struct logical_node *from)
+{
+    for (uint32_t i = 0; i < from->operator_count; i++) {
+        const struct plan_operator *producer =
+            &assembler->plan->operators[from->first_operator + i];
+        if (producer->role != ROLE_WINDOW)
+            continue;
+        const struct distribution how = choose(assembler, stage, producer, false);
+        (void)add_edge(assembler, assembler->index_of[from->first_operator + i], 1,
+                       assembler->index_of[stage - assembler->plan->operators], &how);
+    }
+}
+
 static void add_edges(struct assembler *assembler, const struct plan_operator *stage)
 {
     const struct plan *plan = assembler->plan;
@@ -285,6 +306,10 @@ static void add_edges(struct assembler *assembler, const struct plan_operator *s
         const struct node_input *input = &stage->node->inputs[i];
         if (input->is_errors) {
             add_error_edges(assembler, stage, input->node);
+            continue;
+        }
+        if (input->is_late) {
+            add_late_edge(assembler, stage, input->node);
             continue;
         }
         const struct plan_operator *from = plan_last(plan, input->node);

@@ -102,7 +102,10 @@ static void need_of_input(struct pruner *pruner, const struct plan_operator *sta
         need_of_unnest(pruner, stage, needed, used);
     } else if (strcmp(stage->kind, WATERMARK_OPERATOR) == 0) {
         need_of_watermark(stage, needed, used);
-    } else if (strcmp(stage->kind, "aggregate") == 0) {
+    } else if (strcmp(stage->kind, "aggregate") == 0 ||
+               (stage->role == ROLE_WINDOW && !stage->node->late_is_read)) {
+        if (stage->role == ROLE_WINDOW && stage->time_column >= 0)
+            used[stage->time_column] = true;
         for (uint32_t i = 0; i < stage->key_count; i++)
             used[schema_find(stage->input, stage->keys[i])] = true;
         for (uint32_t i = 0; i < stage->column_count; i++)
@@ -137,7 +140,7 @@ static void mark_producers(struct pruner *pruner, const struct plan_operator *st
         return;
     }
     for (uint32_t i = 0; i < node->input_count; i++) {
-        if (!node->inputs[i].is_errors)
+        if (!node->inputs[i].is_errors && !node->inputs[i].is_late)
             mark(pruner, plan_last(pruner->plan, node->inputs[i].node),
                  node->input_count == 1 ? stage->input : NULL, used);
     }
@@ -185,7 +188,8 @@ static void follow_input(struct pruner *pruner, struct plan_operator *stage)
 {
     const struct plan_operator *before = plan_before(pruner->plan, stage);
     const struct logical_node *node = stage->node;
-    if (before == NULL && node->input_count == 1 && !node->inputs[0].is_errors)
+    if (before == NULL && node->input_count == 1 && !node->inputs[0].is_errors &&
+        !node->inputs[0].is_late)
         before = plan_last(pruner->plan, node->inputs[0].node);
     if (before == NULL)
         return;

@@ -367,6 +367,24 @@ static void read_clause_options(struct compiler *compiler, struct logical_node *
                  yaml_is_bare(value) ? NULL : value);
 }
 
+void read_window(struct compiler *compiler, struct logical_node *node)
+{
+    static const char *const none[] = {NULL};
+    const struct yaml_node *argument = NULL;
+    if (node->clauses[CLAUSE_WINDOW] == NULL || node->kind != NODE_SELECT ||
+        !read_choice(compiler, node, CLAUSE_WINDOW, &node->window, &argument))
+        return;
+    node->window_row = window_row_find(node->window.name);
+    if (node->window_row != NULL) {
+        read_options(compiler, node, node->window_row->options, &node->window, argument);
+        return;
+    }
+    struct names names = {.count = 0};
+    for (const struct window_row *row = window_table; row->name != NULL; row++)
+        names.items[names.count++] = row->name;
+    unknown_choice(compiler, node, &node->window, "window", none, &names);
+}
+
 void read_connector(struct compiler *compiler, struct logical_node *node)
 {
     if (node->clauses[CLAUSE_SOURCE] != NULL) {

@@ -344,6 +344,24 @@ static void check_pairs(struct compiler *compiler, struct logical_node *node)
                    "before `key_by` rows are always distributed by hash: remove `partition`");
 }
 
+static void check_window_pairs(struct compiler *compiler, struct logical_node *node)
+{
+    if (!has(node, CLAUSE_WINDOW)) {
+        if (node->emit == EMIT_FINAL && has(node, CLAUSE_EMIT))
+            pair_error(compiler, node, CLAUSE_EMIT,
+                       "`emit: final` belongs to `window`: without windows a result is never "
+                       "final; `emit: end` gives the last one of a bounded input");
+        return;
+    }
+    if (!has(node, CLAUSE_AGGREGATE))
+        pair_error(compiler, node, CLAUSE_WINDOW,
+                   "`window` needs `aggregate`: what is to be known of the rows of a window");
+    if (node->emit == EMIT_END)
+        pair_error(compiler, node, CLAUSE_EMIT,
+                   "`emit: end` has no place beside `window`: a window gives its result when it "
+                   "ends, which is `emit: final` (the default)");
+}
+
 void read_node(struct compiler *compiler, struct logical_node *node)
 {
     check_kind(compiler, node);
@@ -360,7 +378,8 @@ void read_node(struct compiler *compiler, struct logical_node *node)
     read_ttl(compiler, node);
     read_parallelism(compiler, node);
     node->has_emit = node->clauses[CLAUSE_EMIT] != NULL;
-    node->emit = (enum emit)read_enum(compiler, node, CLAUSE_EMIT, EMIT_EACH);
+    node->emit = (enum emit)read_enum(compiler, node, CLAUSE_EMIT,
+                                      has(node, CLAUSE_WINDOW) ? EMIT_FINAL : EMIT_EACH);
     node->partition = read_enum(compiler, node, CLAUSE_PARTITION, -1);
     node->on_error =
         (enum on_error)read_enum(compiler, node, CLAUSE_ON_ERROR, (int)compiler->on_error);
@@ -372,5 +391,7 @@ void read_node(struct compiler *compiler, struct logical_node *node)
     if (description != NULL && description->kind == YAML_SCALAR)
         node->description = description->text;
     check_pairs(compiler, node);
+    check_window_pairs(compiler, node);
+    read_window(compiler, node);
     read_connector(compiler, node);
 }

@@ -224,8 +224,8 @@ START_TEST(errors_have_places_and_ways_out)
         {"  c: {from: lines, key_by: line}\n  r: {from: c, sink: print}\n",
          "job:7:28: error: node \"c\": `key_by` alone does nothing"},
         {"  c: {from: lines, window: {tumbling: 1m}}\n  r: {from: c, sink: print}\n",
-         "`window` comes in a later version"},
-        {"  r: {from: lines.late, sink: print}\n", "`.late` comes in a later version"},
+         "`window` needs `aggregate`"},
+        {"  r: {from: lines.late, sink: print}\n", "\"lines\" has no `window`: only"},
         {"  r: {from: lines, sink: print, delivery: exactly-once}\n",
          "`delivery: exactly-once` comes in a later version"},
         {"  r: {from: lines.errors, sink: print}\n", "does not say `on_error: dead_letter`"},
@@ -430,6 +430,93 @@ START_TEST(event_time_needs_a_time)
 }
 END_TEST
 
+#define WATERMARKED TIMED "    watermark: {column: at, delay: 2s}\n"
+
+/* Late rows have the columns of the input, so that nothing is pruned before them. */
+START_TEST(windows_of_windows_know_their_event_time)
+{
+    expect_plan(WATERMARKED "  tens:\n    from: rows\n    key_by: k\n    window: {tumbling: 10s}\n"
+                            "    aggregate: {total: sum(n)}\n"
+                            "  minutes:\n    from: tens\n    key_by: k\n"
+                            "    window: {hopping: {size: 1m, slide: 30s, lateness: 1h}}\n"
+                            "    aggregate: {total: sum(total)}\n    emit: changelog\n"
+                            "  result: {from: minutes, sink: print}\n"
+                            "  late: {from: minutes.late, sink: print}\n",
+                1,
+                "job t: 2 vertices, 7 operators, parallelism 1\n"
+                "[1] rows -> tens -> minutes -> result  (parallelism 1)\n"
+                "    rows/source  source file as csv => k STRING, n BIGINT, ts BIGINT\n"
+                "    rows/calc  calc k, n, at: cast((to_timestamp_ltz(ts, 3)) as TIMESTAMP_LTZ(3)) "
+                "=> k STRING, n BIGINT, at TIMESTAMP_LTZ(3)\n"
+                "    rows/watermark  watermark column: at, delay: 2s => k STRING, n BIGINT, at "
+                "TIMESTAMP_LTZ(3)\n"
+                "    tens/window  window_aggregate total: sum(n) by k window: tumbling, "
+                "window.size_ms: 10000, time_column: at emit final => k STRING, window_start "
+                "TIMESTAMP_LTZ(3) NOT NULL, window_end TIMESTAMP_LTZ(3) NOT NULL, total BIGINT\n"
+                "    minutes/window  window_aggregate total: sum(total) by k window: hopping, "
+                "window.size_ms: 60000, window.step_ms: 30000, window.lateness_ms: 3600000, "
+                "time_column: window_end, time_shift_ms: -1 emit changelog => k STRING, "
+                "window_start TIMESTAMP_LTZ(3) NOT NULL, window_end TIMESTAMP_LTZ(3) NOT NULL, "
+                "total BIGINT\n"
+                "    result/sink  sink print\n"
+                "      FORWARD from minutes/window.late to late/sink\n"
+                "[2] late  (parallelism 1)\n"
+                "    late/sink  sink print\n");
+}
+END_TEST
+
+START_TEST(windows_need_what_they_need)
+{
+    static const struct {
+        const char *node;
+        const char *expected;
+    } cases[] = {
+        {"from: rows, window: {tumbling: 1m}, aggregate: {n: count(*)}, emit: end",
+         "a window gives its result when it ends, which is `emit: final`"},
+        {"from: rows, key_by: k, aggregate: {n: count(*)}, emit: final",
+         "`emit: final` belongs to `window`"},
+        {"from: rows, window: {tumbling: 1}, aggregate: {n: count(*)}",
+         "expected a duration with its unit"},
+        {"from: rows, window: {tumblin: 1m}, aggregate: {n: count(*)}",
+         "unknown window \"tumblin\": did you mean \"tumbling\"?"},
+        {"from: rows, window: {hopping: {size: 1m}}, aggregate: {n: count(*)}",
+         "hopping: option \"slide\" is missing"},
+        {"from: rows, window: {hopping: {size: 1m, slide: 2m}}, aggregate: {n: count(*)}",
+         "`slide` is longer than `size`"},
+        {"from: rows, window: {cumulating: {size: 1m, step: 7s}}, aggregate: {n: count(*)}",
+         "`size` must be a whole number of `step`s"},
+        {"from: rows, window: {tumbling: 1m}, aggregate: {window_end: count(*)}",
+         "aggregate window_end: the result has a column of this name already"},
+        {"from: rows, window: {tumbling: 1m}, aggregate: {n: count(*)}, ttl: 1h",
+         "`ttl` has no place here: state goes with its window"},
+        {"from: rows, window: {session: 1m}, aggregate: {n: count(distinct k)}",
+         "DISTINCT is not known in session windows"},
+        {"from: rows, window: {tumbling: {size: 1m, time: processing, lateness: 1s}}, aggregate: "
+         "{n: count(*)}",
+         "no row is late by the clock"},
+        {"from: lost, window: {tumbling: 1m}, aggregate: {n: count(*)}",
+         "job:10:28: error: node \"w\": window: the event time gets lost on the way from "
+         "\"rows\": keep its column \"at\" as it is"},
+        {"from: bare, window: {tumbling: 1m}, aggregate: {n: count(*)}",
+         "its rows have no event time: say at the source \"bare\" which column it is"},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+        SCOPED_TEXT char *job = format_text(
+            WATERMARKED "  lost: {from: rows, select: {n}}\n"
+                        "  bare: {source: {file: /in}, format: csv, schema: {n: bigint}}\n"
+                        "  w: {%s}\n  r: {from: w, sink: print}\n",
+            cases[i].node);
+        struct text out SCOPED_TEXT_BUFFER;
+        text_init(&out, 100000);
+        SCOPED(job_graph_destroy) struct job_graph *graph = NULL;
+        const enum status status = compile(job, strlen(job), 1, NULL, 0, &graph, &out);
+        ck_assert_int_eq(status, STATUS_INVALID);
+        ck_assert_msg(strstr(out.bytes, cases[i].expected) != NULL, "expected:\n%s\ngot:\n%s",
+                      cases[i].expected, out.bytes);
+    }
+}
+END_TEST
+
 START_TEST(bad_files_are_refused)
 {
     struct text out SCOPED_TEXT_BUFFER;
@@ -491,6 +578,8 @@ int main(void)
     tcase_add_test(tests, event_time_is_made_in_the_task_of_the_source);
     tcase_add_test(tests, event_time_follows_its_column);
     tcase_add_test(tests, event_time_needs_a_time);
+    tcase_add_test(tests, windows_of_windows_know_their_event_time);
+    tcase_add_test(tests, windows_need_what_they_need);
     tcase_add_test(tests, bad_files_are_refused);
     tcase_add_test(tests, damaged_jobs_do_no_harm);
     suite_add_tcase(suite, tests);
