@@ -8,6 +8,7 @@
 
 #include "common/api/row_error.h"
 #include "common/base/allocate.h"
+#include "common/base/check.h"
 
 #include <string.h>
 
@@ -47,10 +48,11 @@ struct named_expression *identity_columns(struct compiler *compiler, const struc
 
 void add_identity(struct analyzer *analyzer, enum operator_role role)
 {
-    struct named_expression *columns = identity_columns(analyzer->compiler, analyzer->current);
-    const uint32_t count = analyzer->current->column_count;
-    struct plan_operator *stage =
-        add_operator(analyzer, role, "calc", schema_ref(analyzer->current));
+    struct schema *input = analyzer->current;
+    CHECK(input != NULL); /* only a sink leaves none behind, and nothing follows a sink */
+    const uint32_t count = input->column_count;
+    struct named_expression *columns = identity_columns(analyzer->compiler, input);
+    struct plan_operator *stage = add_operator(analyzer, role, "calc", schema_ref(input));
     stage->columns = columns;
     stage->column_count = count;
 }
@@ -167,6 +169,7 @@ static void analyze_set(struct analyzer *analyzer)
     struct compiler *compiler = analyzer->compiler;
     const struct expression_list *set = &analyzer->node->set;
     const struct schema *input = analyzer->current;
+    CHECK(input != NULL);
     const uint32_t most = input->column_count + set->count;
     struct named_expression *columns = pool_take(&compiler->pool, most, sizeof(*columns));
     struct schema_column *types = pool_take(&compiler->pool, most, sizeof(*types));

@@ -8,7 +8,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <string.h>
 #include <unistd.h>
 
 static enum status prepare_job_store(const struct config *config, char **ret_directory,
@@ -54,9 +53,9 @@ void directories_done(struct directories *directories)
 
 static enum status write_token(const char *path, struct error *err)
 {
-    char token[ID_TEXT_SIZE + 1];
+    char token[ID_TEXT_SIZE];
     id128_format(id128_random(), token);
-    (void)strcat(token, "\n");
+    token[ID_TEXT_SIZE - 1] = '\n'; /* in the NUL's place: what is written is no string */
     SCOPED_TEXT char *temporary = format_text("%s.%ld", path, (long)getpid());
     const int file = open(temporary, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
     if (file < 0)

@@ -141,12 +141,12 @@ static enum status read_file(const char *path, char **ret_bytes, size_t *ret_siz
     return STATUS_OK;
 }
 
-static void load_file(struct loader *loader, const char *path)
+/* path: what loader->origin is meanwhile. */
+static void read_tree(struct loader *loader, const char *path)
 {
     struct error err;
     SCOPED_TEXT char *bytes = NULL;
     size_t size = 0;
-    loader->origin = path;
     if (read_file(path, &bytes, &size, &err) != STATUS_OK) {
         report_error(loader->report, "configuration: %s", err.message);
         return;
@@ -164,6 +164,13 @@ static void load_file(struct loader *loader, const char *path)
     else
         report_error(loader->report, "%s:%u: lines of the form \"key: value\" are expected", path,
                      root->line);
+}
+
+static void load_file(struct loader *loader, const char *path)
+{
+    loader->origin = path;
+    read_tree(loader, path);
+    loader->origin = NULL;
 }
 
 static const char *env_of(const struct config_sources *sources, const char *name)

@@ -271,6 +271,7 @@ static struct column *repack_views(const struct column *column)
         } else if (source[i].size <= STRING_VIEW_INLINE) {
             target[i] = source[i];
         } else {
+            CHECK(buffer != NULL); /* outside_bytes counts the same rows */
             memcpy(buffer->bytes + buffer->size, string_view_bytes(column, &source[i]),
                    source[i].size);
             target[i] = source[i];

@@ -254,6 +254,7 @@ static void encode_nested(struct nested_values *nested, const struct batch *batc
 
 static uint32_t nested_size(const struct nested_values *nested, uint32_t i)
 {
+    DCHECK(nested->ends != NULL);
     return nested->ends[i] - (i > 0 ? nested->ends[i - 1] : 0);
 }
 
@@ -349,7 +350,7 @@ static void put_column(const struct key_batch *keys, const struct batch *batch,
 static void compute_several(struct key_batch *keys, const struct batch *batch,
                             const uint32_t *columns, uint32_t column_count)
 {
-    struct nested_values nested[KEY_COLUMN_MAX];
+    struct nested_values nested[KEY_COLUMN_MAX] = {0};
     memset(keys->sizes, 0, keys->count * sizeof(keys->sizes[0]));
     for (uint32_t c = 0; c < column_count; c++) {
         const struct column *column = batch->columns[columns[c]];

@@ -139,12 +139,13 @@ static double read_with_libc(const char *text, size_t size)
 {
     char small[128];
     SCOPED_TEXT char *large = NULL;
-    char *copy = small;
-    if (size >= sizeof(small))
-        copy = large = copy_text_n(text, size);
-    memcpy(copy, text, size);
-    copy[size] = '\0';
-    return strtod(copy, NULL);
+    if (size >= sizeof(small)) {
+        large = copy_text_n(text, size);
+        return strtod(large, NULL);
+    }
+    memcpy(small, text, size);
+    small[size] = '\0';
+    return strtod(small, NULL);
 }
 
 static bool parse_special(const char *text, size_t size, double *ret_value)

@@ -6,6 +6,7 @@
  * equal, and reduce and sinks need every column. Calcs that change nothing any more vanish.
  */
 #include "common/api/watermark_options.h"
+#include "common/base/check.h"
 #include "compiler/plan.h"
 
 #include <string.h>
@@ -72,6 +73,7 @@ static void need_of_calc(struct pruner *pruner, const struct plan_operator *stag
 static void need_of_unnest(struct pruner *pruner, const struct plan_operator *stage, bool *needed,
                            bool *used)
 {
+    CHECK(stage->output != NULL);
     const uint32_t last = stage->output->column_count - 1;
     needed[last] = true;
     for (uint32_t i = 0; i < last; i++) {
@@ -85,6 +87,7 @@ static void need_of_unnest(struct pruner *pruner, const struct plan_operator *st
 /* It passes rows on as they are, so it needs what is needed of it, and the time. */
 static void need_of_watermark(const struct plan_operator *stage, const bool *needed, bool *used)
 {
+    CHECK(stage->output != NULL);
     for (uint32_t i = 0; i < stage->output->column_count; i++) {
         const int32_t column = schema_find(stage->input, stage->output->columns[i].name);
         if (column >= 0 && (needed[i] || (int32_t)i == stage->output->event_time))

@@ -324,7 +324,7 @@ static void missing_format(struct compiler *compiler, struct logical_node *node,
 
 static void read_format(struct compiler *compiler, struct logical_node *node, bool is_source)
 {
-    const bool is_known = node->source != NULL || node->sink != NULL;
+    const bool is_known = is_source ? node->source != NULL : node->sink != NULL;
     const bool is_needed =
         is_known && (is_source ? node->source->needs_format : node->sink->needs_format);
     const struct yaml_node *value = node->clauses[CLAUSE_FORMAT];

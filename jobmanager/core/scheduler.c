@@ -166,6 +166,7 @@ static void start_attempt(struct core *core, struct task *task)
 static bool is_connected(enum partitioning partitioning, uint32_t i, uint32_t producers, uint32_t j,
                          uint32_t consumers)
 {
+    CHECK(producers > 0 && consumers > 0);
     switch (partitioning) {
     case PARTITION_FORWARD:
         return i == j;

@@ -10,7 +10,9 @@
 /* Messages hold what users and files gave them, and may be cut in the middle of a character. */
 json_t *text_json(const char *text)
 {
-    json_t *json = text != NULL ? json_string(text) : json_null();
+    if (text == NULL)
+        return json_null();
+    json_t *json = json_string(text);
     if (json != NULL)
         return json;
     struct text quoted;

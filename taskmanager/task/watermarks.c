@@ -45,11 +45,7 @@ static struct watermark_change combine(struct watermarks *watermarks)
         }
     }
     const bool all_finished = finished == watermarks->channel_count;
-    int64_t combined_ms = watermarks->combined_ms;
-    if (active > 0)
-        combined_ms = active_ms;
-    else
-        combined_ms = all_finished ? finished_ms : idle_ms;
+    const int64_t combined_ms = active > 0 ? active_ms : all_finished ? finished_ms : idle_ms;
     struct watermark_change change = {0};
     if (combined_ms > watermarks->combined_ms) {
         watermarks->combined_ms = combined_ms;
