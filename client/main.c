@@ -1,5 +1,6 @@
 /* millstream: the table of commands. */
 #include "client/command.h"
+#include "client/kafka.h"
 
 #include "common/base/log.h"
 #include "common/base/nearest.h"
@@ -30,6 +31,8 @@ static const struct {
     {"info", command_info, "info [-p N] [--param NAME=VALUE]... JOB.yaml | info --definition JOB",
      "the plan of a job file; or text and parameters of a submitted job"},
     {"schema", command_schema, "schema job", "the JSON schema of job files, for editors"},
+    {"kafka", NULL, "kafka topics|produce|consume --brokers HOST:PORT ...",
+     "topics of a Kafka cluster and their records; `millstream kafka help`"},
 };
 
 #define COMMAND_COUNT (sizeof(commands) / sizeof(commands[0]))
@@ -85,6 +88,8 @@ int main(int argc, char **argv)
         printf("millstream %s\n", MILLSTREAM_VERSION);
         return EXIT_DONE;
     }
+    if (strcmp(name, "kafka") == 0)
+        return (int)command_kafka(argc, argv); /* its options are its own */
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(commands[i].name, name) != 0)
             continue;

@@ -68,6 +68,20 @@ static struct type type_of_text(struct analyzer *analyzer, const char *text)
     return keeper->columns[0].type;
 }
 
+/* Is it the type, or one of those, separated by '|', that the table gives? */
+static bool is_metadata_type(struct analyzer *analyzer, struct type type, const char *texts)
+{
+    while (true) {
+        const size_t size = strcspn(texts, "|");
+        SCOPED_TEXT char *text = copy_text_n(texts, size);
+        if (type_equals(type, type_of_text(analyzer, text), false))
+            return true;
+        if (texts[size] == '\0')
+            return false;
+        texts += size + 1;
+    }
+}
+
 static const struct source_metadata *find_metadata(const struct source_metadata *table,
                                                    const char *key)
 {
@@ -114,12 +128,12 @@ static void check_metadata(struct analyzer *analyzer, const struct named_express
     if (metadata == NULL) {
         unknown_metadata(analyzer, column, key);
         node->is_failed = true;
-    } else if (!type_equals(type, type_of_text(analyzer, metadata->type), false)) {
+    } else if (!is_metadata_type(analyzer, type, metadata->type)) {
         compile_error(analyzer->compiler, column->line, column->column,
-                      "node \"%s\": schema %s: metadata '%s' has the type %s: write \"%s: %s "
+                      "node \"%s\": schema %s: metadata '%s' has the type %s: write \"%s: %.*s "
                       "metadata from '%s'\"",
-                      node->name, column->name, key, metadata->type, column->name, metadata->type,
-                      key);
+                      node->name, column->name, key, metadata->type, column->name,
+                      (int)strcspn(metadata->type, "|"), metadata->type, key);
         node->is_failed = true;
     }
 }
@@ -312,6 +326,45 @@ static struct schema *source_schema(struct analyzer *analyzer, const struct oper
     return NULL;
 }
 
+/* What the connector itself has to say about settings and schema together. Values that hold
+ * ${secret:} are references still. */
+static void check_source(struct analyzer *analyzer, const struct operator_spec *base,
+                         const struct declared *declared, struct schema *schema)
+{
+    struct logical_node *node = analyzer->node;
+    if (node->source->check == NULL)
+        return;
+    struct operator_spec spec = *base;
+    spec.settings =
+        pool_take(&analyzer->compiler->pool, base->setting_count + declared->metadata_count + 1,
+                  sizeof(*spec.settings));
+    for (uint32_t i = 0; i < base->setting_count; i++)
+        spec.settings[i] = base->settings[i];
+    for (uint32_t i = 0; i < declared->metadata_count; i++)
+        spec.settings[spec.setting_count++] = declared->metadata[i];
+    struct operator_output output = {.schema = schema};
+    spec.outputs = &output;
+    spec.output_count = 1;
+    struct error err;
+    if (node->source->check(&spec, &err) == STATUS_OK)
+        return;
+    compile_error(analyzer->compiler, node->connector.line, node->connector.column,
+                  "node \"%s\": %s: %s", node->name, node->connector.name, err.message);
+    node->is_failed = true;
+}
+
+static void add_extra(struct analyzer *analyzer, struct plan_operator *stage,
+                      const struct declared *declared)
+{
+    struct pool *pool = &analyzer->compiler->pool;
+    stage->extra = pool_take(pool, declared->metadata_count + 1, sizeof(*stage->extra));
+    for (uint32_t i = 0; i < declared->metadata_count; i++)
+        stage->extra[stage->extra_count++] = declared->metadata[i];
+    if (analyzer->node->source->spreads_splits)
+        stage->extra[stage->extra_count++] =
+            (struct setting){pool_text(pool, SETTING_SPLITS_SPREAD), pool_text(pool, "true")};
+}
+
 void analyze_source(struct analyzer *analyzer)
 {
     struct logical_node *node = analyzer->node;
@@ -322,9 +375,9 @@ void analyze_source(struct analyzer *analyzer)
     struct schema *schema = source_schema(analyzer, &spec, &declared);
     if (schema == NULL)
         return;
+    check_source(analyzer, &spec, &declared, schema);
     struct plan_operator *stage = add_operator(analyzer, ROLE_SOURCE, "source", schema);
-    stage->extra = declared.metadata;
-    stage->extra_count = declared.metadata_count;
+    add_extra(analyzer, stage, &declared);
     if (declared.has_computed)
         add_computed(analyzer, &declared);
     if (node->watermark.name != NULL)

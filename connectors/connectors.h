@@ -5,6 +5,7 @@
 #include "common/api/connector.h"
 
 extern const struct source_connector source_file;
+extern const struct source_connector source_kafka;
 extern const struct source_connector source_datagen;
 extern const struct source_connector source_socket;
 extern const struct sink_connector sink_file;

@@ -5,7 +5,7 @@
 #include "connectors/formats/formats.h"
 
 static const struct source_connector *const sources[] = {&source_datagen, &source_file,
-                                                         &source_socket, NULL};
+                                                         &source_kafka, &source_socket, NULL};
 static const struct sink_connector *const sinks[] = {&sink_blackhole, &sink_file,   &sink_kafka,
                                                      &sink_print,     &sink_socket, NULL};
 static const struct format *const formats[] = {&format_csv, &format_json, &format_raw, NULL};

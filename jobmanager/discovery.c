@@ -16,6 +16,7 @@ struct active {
     struct job_id job;
     uint32_t operator_index;
     uint64_t enumerator;
+    bool is_resumed;
     struct job_graph *graph;
     bool is_stopped;
 };
@@ -150,6 +151,8 @@ static void run_enumerator(struct active *active)
     const struct enumerator_ops *ops = &connector->enumerator;
     void *self = allocate(ops->instance_size);
     const enum status status = ops->open(self, spec, &err);
+    if (status == STATUS_OK && active->is_resumed && ops->resume != NULL)
+        ops->resume(self);
     if (status == STATUS_OK)
         discover_all(active, ops, self);
     else
@@ -177,7 +180,7 @@ static void *run_thread(void *argument)
 }
 
 void discovery_start(struct discovery *discovery, struct job_id job, uint32_t operator_index,
-                     uint64_t enumerator, struct job_graph *graph)
+                     uint64_t enumerator, bool is_resumed, struct job_graph *graph)
 {
     struct active *active = allocate(sizeof(*active));
     active->discovery = discovery;
@@ -185,6 +188,7 @@ void discovery_start(struct discovery *discovery, struct job_id job, uint32_t op
     active->operator_index = operator_index;
     active->enumerator = enumerator;
     active->graph = graph;
+    active->is_resumed = is_resumed;
     (void)pthread_mutex_lock(&discovery->lock);
     active->next = discovery->first;
     discovery->first = active;

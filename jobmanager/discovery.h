@@ -35,9 +35,10 @@ struct discovery *discovery_create(const struct connector_registry *registry,
                                    const struct secret_places *secrets, discovery_done done,
                                    void *context)
     __attribute__((returns_nonnull, warn_unused_result));
-/* graph: taken; the enumerator reads its operator's spec until it is stopped. */
+/* graph: taken; the enumerator reads its operator's spec until it is stopped. is_resumed: a
+ * checkpoint knows splits that were found before. */
 void discovery_start(struct discovery *discovery, struct job_id job, uint32_t operator_index,
-                     uint64_t enumerator, struct job_graph *graph);
+                     uint64_t enumerator, bool is_resumed, struct job_graph *graph);
 /* Does not wait; a result on its way may still arrive (the core ignores ids it has stopped). */
 void discovery_stop(struct discovery *discovery, uint64_t enumerator);
 /* Waits for all threads. */

@@ -93,7 +93,7 @@ static void start_discovery(struct job_manager *manager, const struct core_actio
     CHECK(job_graph_decode(bytes.bytes, bytes.size, &graph, &err) == STATUS_OK);
     text_done(&bytes);
     discovery_start(manager->discovery, action->discover.job, action->discover.operator_index,
-                    action->discover.enumerator, graph);
+                    action->discover.enumerator, action->discover.is_resumed, graph);
 }
 
 static void fail(struct job_manager *manager, const char *reason)

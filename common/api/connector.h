@@ -51,6 +51,10 @@ struct decoder_ops {
     /* Bytes of another stream follow: from its beginning (where a header may be), or from behind
      * one of its records. Not called for single messages. [nothing] */
     void (*start)(void *self, bool at_beginning);
+    /* One message that is one record, whatever bytes it holds: for formats that would cut it at
+     * line ends. [decode with is_end] */
+    enum decode (*decode_message)(void *self, struct buffer *buffer, uint32_t offset, uint32_t size,
+                                  struct batch_builder *out, struct decode_error *ret_error);
 };
 
 struct encoder_ops {
@@ -107,6 +111,9 @@ struct enumerator_ops {
     /* Milliseconds between two calls of discover while not the last. */
     int64_t (*interval_ms)(const void *self);
     void (*close)(void *self);
+    /* Once, after open, if an earlier enumerator has found splits of which a checkpoint knows.
+     * [nothing] */
+    void (*resume)(void *self);
 };
 
 enum poll {
@@ -114,9 +121,11 @@ enum poll {
     /* Nothing now: env->ops->wake will be called when there may be, and next_wake_us says from when
      * on poll is to be called without a wake. */
     POLL_IDLE,
-    POLL_NEED_SPLITS, /* all given splits are read: ask for more */
-    POLL_FAILED,      /* err says why */
-    POLL_AGAIN,       /* the turn is over, or an error row found no room: poll again later */
+    /* All given splits are read: ask for more. A reader of many splits at once says so also after
+     * each call of add_splits, and wakes the task. */
+    POLL_NEED_SPLITS,
+    POLL_FAILED, /* err says why */
+    POLL_AGAIN,  /* the turn is over, or an error row found no room: poll again later */
 };
 
 /* What a reader knows of one of its splits: whether its silence means that there is nothing. */
@@ -160,8 +169,9 @@ struct reader_ops {
  * (connectors/metadata.h). */
 struct source_metadata {
     const char *key; /* "file.offset"; NULL ends a table */
-    const char
-        *type; /* as in a schema: "BIGINT"; a declared type must be the same, NOT NULL aside */
+    /* As in a schema: "BIGINT"; a declared type must be the same, NOT NULL aside. Several that the
+     * source can give are separated by '|' without spaces. */
+    const char *type;
     const char *help;
 };
 
@@ -181,6 +191,14 @@ struct source_connector {
     struct reader_ops reader;
     const struct source_metadata *metadata; /* NULL: none */
     bool idles_by_silence;                  /* split_status may be SPLIT_UNKNOWN: plans say so */
+    /* What settings and schema show to be wrong, beyond the single options. At submit. [nothing] */
+    enum status (*check)(const struct operator_spec *spec, struct error *err);
+    /* What is wrong outside at this moment (no broker, no topic), tried for about 2 s at submit:
+     * a warning there. May block. [nothing] */
+    enum status (*probe)(const struct operator_spec *spec, struct error *err);
+    /* Splits do not end by themselves: they are spread evenly over the readers instead of going
+     * to whoever asks first. */
+    bool spreads_splits;
 };
 
 /* ---- sinks ---- */
@@ -226,6 +244,9 @@ struct sink_connector {
     /* Where takes_changes and guarantee depend on the settings. [they do not] */
     bool (*takes_changes_with)(const struct operator_spec *spec);
     enum guarantee (*guarantee_with)(const struct operator_spec *spec);
+    /* As those of a source. */
+    enum status (*check)(const struct operator_spec *spec, struct error *err);
+    enum status (*probe)(const struct operator_spec *spec, struct error *err);
 };
 
 bool sink_takes_changes(const struct sink_connector *sink, const struct operator_spec *spec);

@@ -30,6 +30,9 @@ enum option_flag {
     OPTION_MAIN = 1 << 2,   /* what a plain argument stands for: {tumbling: 1m} */
 };
 
+/* As a fallback: the compiler puts the name of the job in its place. */
+#define OPTION_FALLBACK_JOB_NAME "(name of the job)"
+
 struct option_spec {
     const char *name; /* NULL ends a table */
     enum option_type type;

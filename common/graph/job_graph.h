@@ -123,6 +123,9 @@ DEFINE_SCOPED(struct job_graph, job_graph_destroy)
 
 /* The value of a setting, or NULL. */
 const char *setting_find(const struct setting *settings, uint32_t count, const char *key);
+/* Set by the compiler for sources whose splits are spread evenly over the subtasks. */
+#define SETTING_SPLITS_SPREAD "splits.spread"
+
 const char *operator_setting(const struct operator_spec *spec, const char *key);
 const char *job_graph_config(const struct job_graph *graph, const char *key);
 

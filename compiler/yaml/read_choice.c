@@ -216,6 +216,21 @@ static void check_required(struct option_reader *reader)
     }
 }
 
+static void add_job_name(struct option_reader *reader)
+{
+    struct choice *choice = reader->choice;
+    for (const struct option_spec *spec = reader->table; spec != NULL && spec->name != NULL;
+         spec++) {
+        if (spec->fallback != NULL && strcmp(spec->fallback, OPTION_FALLBACK_JOB_NAME) == 0 &&
+            setting_find(choice->options, choice->option_count, spec->name) == NULL) {
+            choice->options[choice->option_count++] =
+                (struct setting){pool_text(&reader->compiler->pool, spec->name),
+                                 pool_text(&reader->compiler->pool, reader->compiler->name)};
+            return; /* there is room for one */
+        }
+    }
+}
+
 static uint32_t count_scalars(const struct yaml_node *node)
 {
     return node == NULL ? 1 : node->node_count + 1;
@@ -229,7 +244,7 @@ static void read_options(struct compiler *compiler, struct logical_node *node,
         .compiler = compiler, .node = node, .table = table, .choice = choice};
     const bool was_failed = node->is_failed;
     node->is_failed = false;
-    choice->options = pool_take(&compiler->pool, count_scalars(argument), sizeof(*choice->options));
+    choice->options = pool_take(&compiler->pool, count_scalars(argument) + 1, sizeof(*choice->options));
     if (argument != NULL && argument->kind == YAML_MAP) {
         read_option_tree(&reader, "", argument);
     } else if (argument != NULL) {
@@ -241,6 +256,7 @@ static void read_options(struct compiler *compiler, struct logical_node *node,
     }
     if (!node->is_failed)
         check_required(&reader);
+    add_job_name(&reader);
     node->is_failed = node->is_failed || was_failed;
 }
 

@@ -44,7 +44,7 @@ const struct format format_json = {
     .options = json_options,
     .file_extension = "json",
     .decoder = {sizeof(struct json_decoder), json_decoder_open, json_decode, json_decoder_close,
-                NULL},
+                NULL, NULL},
     .encoder = {sizeof(struct json_encoder), json_encoder_open, json_encode, json_encoder_close},
     .check_schema = json_check_schema,
     .ends_rows_with_newline = true,

@@ -120,6 +120,25 @@ static enum decode raw_decode(void *self, struct buffer *buffer, uint32_t offset
                                                                         : DECODE_ERROR;
 }
 
+/* A message is one row with all its bytes, line ends included. */
+static enum decode raw_decode_message(void *self, struct buffer *buffer, uint32_t offset,
+                                      uint32_t size, struct batch_builder *out,
+                                      struct decode_error *ret_error)
+{
+    const struct raw *raw = self;
+    const char *bytes = buffer->bytes + offset;
+    if (raw->is_text && !utf8_is_valid(bytes, size)) {
+        const size_t at = utf8_first_bad_byte(bytes, size);
+        (void)decode_failed(ret_error, offset, size,
+                            "the message is no valid UTF-8: byte 0x%02X at position %zu",
+                            (unsigned char)bytes[at], at);
+        return DECODE_ERROR;
+    }
+    batch_builder_shared(out, 0, buffer, offset, size);
+    batch_builder_end_row(out, ROW_INSERT);
+    return DECODE_DONE;
+}
+
 /* ---- encoding ---- */
 
 static enum status raw_encode(void *self, const struct batch *batch, uint32_t row, struct text *out,
@@ -142,10 +161,10 @@ static enum status raw_encode(void *self, const struct batch *batch, uint32_t ro
 const struct format format_raw = {
     .abi_size = sizeof(struct format),
     .name = "raw",
-    .help = "One column of type STRING or BYTES: each line is a row.",
+    .help = "One column of type STRING or BYTES: each line, or each message, is a row.",
     .options = options,
     .file_extension = "txt",
-    .decoder = {sizeof(struct raw), raw_open, raw_decode, raw_close, NULL},
+    .decoder = {sizeof(struct raw), raw_open, raw_decode, raw_close, NULL, raw_decode_message},
     .encoder = {sizeof(struct raw), raw_open, raw_encode, raw_close},
     .check_schema = check_schema,
     .ends_rows_with_newline = true,

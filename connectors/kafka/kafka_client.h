@@ -31,7 +31,7 @@
     }
 
 /* Milliseconds that one request to a broker may take in enumerators and checks. */
-#define KAFKA_REQUEST_MS 10000
+#define KAFKA_REQUEST_MS 3000
 /* Milliseconds that a probe at submit may take in all. */
 #define KAFKA_PROBE_MS 2000
 

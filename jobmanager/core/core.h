@@ -166,6 +166,7 @@ struct core_action {
             uint64_t enumerator;
             const struct operator_spec *spec; /* borrowed from a graph: copy it in this step */
             const struct job_graph *graph;    /* borrowed likewise */
+            bool is_resumed;                  /* a checkpoint knows splits found before */
         } discover;
         struct {
             uint64_t token;

@@ -68,10 +68,16 @@ void execution_graph_build(struct job *job)
     build_regions(job);
     build_tasks(job);
     job->assigners = allocate_array(graph->operator_count + 1, sizeof(*job->assigners));
-    for (uint32_t i = 0; i < graph->operator_count; i++)
-        if (graph->operators[i].input_count == 0)
-            split_assigner_init(&job->assigners[job->assigner_count++], i,
-                                job_graph_vertex_of(graph, i), graph->operators[i].uid);
+    for (uint32_t i = 0; i < graph->operator_count; i++) {
+        const struct operator_spec *spec = &graph->operators[i];
+        if (spec->input_count > 0)
+            continue;
+        struct split_assigner *assigner = &job->assigners[job->assigner_count++];
+        const uint32_t vertex = job_graph_vertex_of(graph, i);
+        split_assigner_init(assigner, i, vertex, spec->uid);
+        if (operator_setting(spec, SETTING_SPLITS_SPREAD) != NULL)
+            split_assigner_spread(assigner, graph->vertices[vertex].parallelism);
+    }
 }
 
 void execution_graph_done(struct job *job)

@@ -11,6 +11,7 @@ static void act_discover(struct core *core, struct job *job, const struct split_
     action->discover.enumerator = assigner->enumerator;
     action->discover.spec = &job->graph->operators[assigner->operator_index];
     action->discover.graph = job->graph;
+    action->discover.is_resumed = assigner->state.seen_count > 0;
 }
 
 void job_sources_start(struct core *core, struct job *job, uint32_t region)
@@ -88,7 +89,7 @@ void job_on_want_splits(struct core *core, struct task *task, uint32_t operator_
     if (assigner == NULL || assigner->vertex != task->vertex || !task_is_live(task) ||
         task->status == TASK_CANCELING)
         return;
-    split_assigner_ask(assigner, task->attempt);
+    split_assigner_ask(assigner, task->subtask_index, task->attempt);
     answer_readers(core, task->job, assigner);
 }
 

@@ -12,10 +12,17 @@ void split_assigner_init(struct split_assigner *assigner, uint32_t operator_inde
         .operator_index = operator_index, .vertex = vertex, .state.uid = copy_text(uid)};
 }
 
+void split_assigner_spread(struct split_assigner *assigner, uint32_t parallelism)
+{
+    assigner->parallelism = parallelism;
+    assigner->given = allocate_array(parallelism, sizeof(*assigner->given));
+}
+
 void split_assigner_done(struct split_assigner *assigner)
 {
     source_state_done(&assigner->state);
     free(assigner->waiting);
+    free(assigner->given);
     free(assigner->waits_for);
     *assigner = (struct split_assigner){0};
 }
@@ -32,6 +39,8 @@ void split_assigner_reset(struct split_assigner *assigner, const struct source_s
     assigner->waiting_count = 0;
     assigner->told_count = 0;
     assigner->has_looked = false;
+    if (assigner->given != NULL)
+        memset(assigner->given, 0, assigner->parallelism * sizeof(*assigner->given));
     free(assigner->waits_for);
     assigner->waits_for = NULL;
 }
@@ -96,28 +105,55 @@ enum status split_assigner_add(struct split_assigner *assigner,
     return STATUS_OK;
 }
 
-void split_assigner_ask(struct split_assigner *assigner, struct attempt_id attempt)
+void split_assigner_ask(struct split_assigner *assigner, uint32_t subtask_index,
+                        struct attempt_id attempt)
 {
     for (size_t i = 0; i < assigner->waiting_count; i++)
-        if (assigner->waiting[i].value == attempt.value)
+        if (assigner->waiting[i].attempt.value == attempt.value)
             return;
-    array_push(assigner->waiting, assigner->waiting_count, assigner->waiting_capacity) = attempt;
+    array_push(assigner->waiting, assigner->waiting_count, assigner->waiting_capacity) =
+        (struct split_waiter){.attempt = attempt, .subtask_index = subtask_index};
+}
+
+static uint32_t least_given(const struct split_assigner *assigner)
+{
+    uint32_t least = UINT32_MAX;
+    for (uint32_t i = 0; i < assigner->parallelism; i++)
+        least = assigner->given[i] < least ? assigner->given[i] : least;
+    return least;
+}
+
+/* The first reader that may have a split; waiting_count if none. */
+static size_t find_waiter(const struct split_assigner *assigner)
+{
+    if (assigner->given == NULL || assigner->state.pending.count == 0)
+        return 0;
+    const uint32_t least = least_given(assigner);
+    size_t i = 0;
+    while (i < assigner->waiting_count &&
+           assigner->given[assigner->waiting[i].subtask_index] > least)
+        i++;
+    return i;
 }
 
 bool split_assigner_next(struct split_assigner *assigner, struct attempt_id *ret_attempt,
                          struct source_split_list *ret_splits)
 {
     struct source_state *state = &assigner->state;
-    if (assigner->waiting_count == 0 || (state->pending.count == 0 && !state->is_complete))
+    const size_t chosen = find_waiter(assigner);
+    if (chosen >= assigner->waiting_count || (state->pending.count == 0 && !state->is_complete))
         return false;
-    *ret_attempt = assigner->waiting[0];
+    const struct split_waiter waiter = assigner->waiting[chosen];
+    *ret_attempt = waiter.attempt;
     assigner->waiting_count--;
-    assigner->told_count -= assigner->told_count > 0;
-    memmove(assigner->waiting, assigner->waiting + 1,
-            assigner->waiting_count * sizeof(*assigner->waiting));
+    assigner->told_count -= chosen < assigner->told_count;
+    memmove(assigner->waiting + chosen, assigner->waiting + chosen + 1,
+            (assigner->waiting_count - chosen) * sizeof(*assigner->waiting));
     if (state->pending.count > 0) {
         struct source_split split = source_split_list_take_first(&state->pending);
         array_push(ret_splits->splits, ret_splits->count, ret_splits->capacity) = split;
+        if (assigner->given != NULL)
+            assigner->given[waiter.subtask_index]++;
     }
     return true;
 }
@@ -126,6 +162,6 @@ bool split_assigner_none(struct split_assigner *assigner, struct attempt_id *ret
 {
     if (!assigner->has_looked || assigner->told_count >= assigner->waiting_count)
         return false;
-    *ret_attempt = assigner->waiting[assigner->told_count++];
+    *ret_attempt = assigner->waiting[assigner->told_count++].attempt;
     return true;
 }

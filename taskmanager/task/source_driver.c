@@ -113,9 +113,7 @@ enum source_poll source_driver_poll(struct source_driver *driver, struct emitter
 int64_t source_driver_wake_us(const struct source_driver *driver)
 {
     const struct reader_ops *ops = &driver->connector->reader;
-    return ops->next_wake_us == NULL || (driver->has_asked && !driver->has_last)
-               ? INT64_MAX
-               : ops->next_wake_us(driver->reader);
+    return ops->next_wake_us == NULL ? INT64_MAX : ops->next_wake_us(driver->reader);
 }
 
 static uint64_t read_le(const uint8_t *bytes, unsigned size)

@@ -198,6 +198,36 @@ START_TEST(backoff_grows_and_is_forgotten)
 }
 END_TEST
 
+/* A reader that asks quickly does not get what the others should have. */
+START_TEST(splits_are_spread)
+{
+    struct split_assigner assigner;
+    struct source_split_list found = {0};
+    struct attempt_id attempt;
+    struct error err;
+    split_assigner_init(&assigner, 0, 0, "lines/source");
+    split_assigner_spread(&assigner, 2);
+    const char *const ids[] = {"a", "b", "c", "d", "e"};
+    for (size_t i = 0; i < 5; i++)
+        source_split_list_add(&found, ids[i], "1", 1);
+    ck_assert_int_eq(split_assigner_add(&assigner, &found, &err), STATUS_OK);
+    unsigned given[2] = {0};
+    for (int i = 0; i < 20; i++) {
+        const uint32_t subtask = i % 4 == 3; /* one asks three times as often */
+        struct source_split_list splits = {0};
+        split_assigner_ask(&assigner, subtask, (struct attempt_id){5 + subtask});
+        if (split_assigner_next(&assigner, &attempt, &splits))
+            given[attempt.value - 5] += (unsigned)splits.count;
+        source_split_list_done(&splits);
+    }
+    ck_assert_uint_eq(given[0] + given[1], 5);
+    ck_assert_uint_ge(given[1], 2);
+    ck_assert_uint_ge(given[0], 2);
+    source_split_list_done(&found);
+    split_assigner_done(&assigner);
+}
+END_TEST
+
 START_TEST(splits_are_given_once)
 {
     struct split_assigner assigner;
@@ -209,8 +239,8 @@ START_TEST(splits_are_given_once)
     source_split_list_add(&found, "b", "1", 1);
     source_split_list_add(&found, "a", "2", 1);
     source_split_list_add(&found, "b", "3", 1);
-    split_assigner_ask(&assigner, (struct attempt_id){5});
-    split_assigner_ask(&assigner, (struct attempt_id){5});
+    split_assigner_ask(&assigner, 0, (struct attempt_id){5});
+    split_assigner_ask(&assigner, 0, (struct attempt_id){5});
     ck_assert(!split_assigner_next(&assigner, &attempt, &given));
     ck_assert_int_eq(split_assigner_add(&assigner, &found, &err), STATUS_OK);
     ck_assert_int_eq(split_assigner_add(&assigner, &found, &err), STATUS_OK);
@@ -236,6 +266,7 @@ int main(void)
     tcase_add_test(cases, states_follow_the_tables);
     tcase_add_test(cases, backoff_grows_and_is_forgotten);
     tcase_add_test(cases, splits_are_given_once);
+    tcase_add_test(cases, splits_are_spread);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
