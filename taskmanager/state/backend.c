@@ -266,6 +266,7 @@ enum status state_backend_operator(struct state_backend *backend, const char *ui
     owner->backend = backend;
     owner->uid = copy_text(uid);
     text_init(&owner->popped, SIZE_MAX / 4);
+    text_init(&owner->subkey, SIZE_MAX / 4);
     array_push(backend->operators, backend->operator_count, backend->operator_capacity) = owner;
     TRY(state_timers_restore(owner, err));
     *ret_keyed = &owner->base;

@@ -20,6 +20,7 @@ void write_set_destroy(struct write_set *set)
 {
     if (set == NULL)
         return;
+    state_drops_release(set);
     for (size_t i = 0; i < set->list_count; i++) {
         free(set->lists[i].entries);
         free(set->lists[i].drops);
@@ -121,8 +122,29 @@ void write_set_value(struct write_set *set, const struct state_table *table, str
 
 /* ---- changes ---- */
 
+/* Closes the gaps that evictions leave: without checkpoints the list would grow for ever. */
+static void dirty_compact(struct state_table *table)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < table->dirty_count; i++) {
+        struct entry *entry = table->dirty[i];
+        if (entry == NULL)
+            continue;
+        entry->position = (uint32_t)kept;
+        table->dirty[kept++] = entry;
+    }
+    table->dirty_count = kept;
+    if (kept > table->dirty_capacity / 2) {
+        table->dirty_capacity *= 2;
+        table->dirty =
+            reallocate_array(table->dirty, table->dirty_capacity, sizeof(struct entry *));
+    }
+}
+
 static void dirty_push(struct state_table *table, struct entry *entry)
 {
+    if (table->dirty_count == table->dirty_capacity && table->dirty_count > 0)
+        dirty_compact(table);
     entry->stamp = table->backend->epoch;
     entry->position = (uint32_t)table->dirty_count;
     array_push(table->dirty, table->dirty_count, table->dirty_capacity) = entry;
@@ -240,7 +262,17 @@ static void release_entry(struct state_table *table, struct entry *entry, uint32
         state_entry_free(table, entry);
 }
 
-static bool release_set(struct state_backend *backend, struct write_set *set, uint32_t *budget)
+static void leave_cache(struct state_table *table, struct entry *entry)
+{
+    if (table->is_timers) {
+        state_timer_written(table, entry);
+        return;
+    }
+    state_entry_free(table, entry);
+    table->backend->evicted_entries++;
+}
+
+static bool release_set(struct write_set *set, uint32_t *budget)
 {
     state_drops_release(set);
     while (set->done_list < set->list_count) {
@@ -256,11 +288,8 @@ static bool release_set(struct state_backend *backend, struct write_set *set, ui
             release_entry(list->table, entry, set->number);
             /* An eviction takes what it has written out of the cache, unless it was used again. */
             if (set->work == NULL && is_unchanged && !list->table->scan.is_active &&
-                !list->table->is_timers && entry->stamp == 0 && entry->touched == 0 &&
-                (entry->flags & ENTRY_DELETED) == 0) {
-                state_entry_free(list->table, entry);
-                backend->evicted_entries++;
-            }
+                entry->stamp == 0 && entry->touched == 0 && (entry->flags & ENTRY_DELETED) == 0)
+                leave_cache(list->table, entry);
         }
         if (set->done_entry < list->count)
             return false;
@@ -277,7 +306,7 @@ void state_release_written(struct state_backend *backend)
     while (backend->flight != NULL && budget > 0) {
         struct write_set *set = backend->flight;
         if (!atomic_load_explicit(&set->is_written, memory_order_acquire) ||
-            !release_set(backend, set, &budget))
+            !release_set(set, &budget))
             return;
         backend->flight = set->next_flight;
         if (backend->flight == NULL)
@@ -316,8 +345,8 @@ void state_start_open_set(struct state_backend *backend)
         backend->open_set = set_create(backend, ++backend->last_number);
 }
 
-static void evict_dirty(struct state_backend *backend, struct state_table *table,
-                        struct entry *entry)
+void state_evict_dirty(struct state_backend *backend, struct state_table *table,
+                       struct entry *entry)
 {
     state_start_open_set(backend);
     struct write_set *set = backend->open_set;
@@ -344,7 +373,7 @@ static void evict_entry(struct state_backend *backend, struct state_table *table
         state_entry_free(table, entry);
         backend->evicted_entries++;
     } else if (entry->stamp == backend->epoch)
-        evict_dirty(backend, table, entry);
+        state_evict_dirty(backend, table, entry);
 }
 
 /* One step of the clock hand over one table, then the next one. Returns entries looked at. */
@@ -354,7 +383,11 @@ static uint32_t evict_some(struct state_backend *backend, uint64_t goal_bytes)
     const uint64_t share = backend->config.cache_bytes / 8;
     const uint64_t set_bytes = share < EVICT_BYTES ? share : EVICT_BYTES;
     uint32_t looked = 0;
-    if (!table->is_timers && !table->scan.is_active) {
+    if (table->is_timers) {
+        looked = state_timers_evict(table, goal_bytes);
+        if (backend->open_set != NULL && backend->open_set->byte_count >= set_bytes)
+            state_launch_open_set(backend);
+    } else if (!table->scan.is_active) {
         do {
             struct entry *entries[CHUNK_ENTRIES];
             const uint32_t count = entry_table_walk(&table->table, &table->clock_hand, entries);

@@ -8,7 +8,7 @@
 
 void state_drop_init(struct state_drop *drop)
 {
-    *drop = (struct state_drop){0};
+    *drop = (struct state_drop){.group = -1};
     text_init(&drop->from, SIZE_MAX / 4);
     text_init(&drop->to, SIZE_MAX / 4);
 }
@@ -28,6 +28,7 @@ static void copy_bytes(struct text *to, const struct text *from)
 void state_drop_copy(struct state_drop *drop, const struct state_drop *from)
 {
     drop->has_to = from->has_to;
+    drop->group = from->group;
     copy_bytes(&drop->from, &from->from);
     copy_bytes(&drop->to, &from->to);
 }
@@ -130,6 +131,8 @@ void state_drops_attach(struct state_backend *backend, struct write_set *set)
     for (size_t i = 0; i < backend->table_count; i++) {
         struct state_table *table = backend->tables[i];
         const size_t count = table->pending_drop_count;
+        if (table->is_timers)
+            state_timers_attach(table, set);
         if (count == 0)
             continue;
         struct write_list *list = write_set_list(set, table);
@@ -144,6 +147,16 @@ void state_drops_attach(struct state_backend *backend, struct write_set *set)
     }
 }
 
+/* Nobody else knows what timers have fired; other drops are in the table's list. */
+static void free_timer_drops(struct write_list *list)
+{
+    for (size_t d = 0; d < list->drop_count; d++) {
+        state_drop_done(list->drops[d]);
+        free(list->drops[d]);
+    }
+    list->drop_count = 0;
+}
+
 void state_drops_release(struct write_set *set)
 {
     for (size_t i = 0; i < set->list_count; i++) {
@@ -151,6 +164,10 @@ void state_drops_release(struct write_set *set)
         if (list->drop_count == 0)
             continue;
         struct state_table *table = list->table;
+        if (table->is_timers) {
+            free_timer_drops(list);
+            continue;
+        }
         size_t kept = 0;
         for (size_t d = 0; d < table->drop_count; d++) {
             struct state_drop *drop = table->drops[d];
@@ -237,7 +254,7 @@ static void group_bytes(uint32_t group, const struct text *bytes, struct text *o
 
 struct drop_walk {
     const struct state_drop *drop;
-    struct key_group_range groups;
+    struct key_group_range groups; /* of the drop */
     struct state_iterator *iterator;
     uint32_t group;
     struct text from; /* of the drop in the group */
@@ -281,13 +298,16 @@ enum status state_drops_write(struct state_backend *backend, const struct write_
 {
     if (list->drop_count == 0)
         return STATUS_OK;
-    struct drop_walk walk = {.groups = backend->config.key_groups};
+    struct drop_walk walk = {0};
     walk.iterator = state_iterator_create(backend->database, list->table->column);
     text_init(&walk.from, SIZE_MAX / 4);
     text_init(&walk.to, SIZE_MAX / 4);
     enum status status = STATUS_OK;
     for (size_t d = 0; d < list->drop_count && status == STATUS_OK; d++) {
         walk.drop = list->drops[d];
+        walk.groups = backend->config.key_groups;
+        if (walk.drop->group >= 0)
+            walk.groups.first = walk.groups.last = (uint32_t)walk.drop->group;
         walk.group = walk.groups.first - 1U;
         while (status == STATUS_OK && walk_next(&walk))
             status = state_file_writer_delete_range(writer, walk.from.bytes, walk.from.size,

@@ -6,7 +6,8 @@
  *   scan.c       entries in storage order                             (worker)
  *   range.c      ranges of namespaces: scans, removal, enumeration    (worker)
  *   drop.c       dropped ranges on their way to the database          (worker, writer thread)
- *   timers.c     timers as entries, with heaps over them              (worker)
+ *   timers.c     timers as entries                                    (worker)
+ *   timer_queue.c  their order, and which of them are in memory       (worker)
  *   writer.c     the ordered queue of sets                            (writer thread)
  *   snapshot.c   begin, abort, upload, result                         (worker, upload thread)
  *   database.c   RocksDB                                              (any)
@@ -51,6 +52,7 @@ struct keyed_operator;
 /* A range of namespaces whose entries are gone: storage bytes of subkeys, from <= x < to. */
 struct state_drop {
     uint32_t number; /* of the set that it travels with; 0: none yet */
+    int32_t group;   /* only in this key group; -1: in all */
     bool has_to;     /* false: to the last one */
     struct text from;
     struct text to;
@@ -116,19 +118,16 @@ struct state_table {
     size_t pending_drop_count;
 };
 
-struct timer_heap {
-    struct entry **entries;
-    size_t count;
-    size_t capacity;
-};
+struct timer_queue;
 
 struct keyed_operator {
     struct keyed_state base;
     struct state_backend *backend;
     char *uid;
-    struct state_table *timers; /* NULL until the first one */
-    struct timer_heap heaps[2];
+    struct state_table *timers;    /* NULL until the first one */
+    struct timer_queue *queues[2]; /* by kind, with timers */
     struct text popped;
+    struct text subkey;
 };
 
 struct write_list {
@@ -317,6 +316,9 @@ struct write_list *write_set_list(struct write_set *set, struct state_table *tab
  */
 void state_launch_open_set(struct state_backend *backend);
 void state_start_open_set(struct state_backend *backend);
+/* Puts an entry that is dirty in the epoch into the eviction set that is being filled. */
+void state_evict_dirty(struct state_backend *backend, struct state_table *table,
+                       struct entry *entry);
 /* Frees what belongs to written sets, some of it. */
 void state_release_written(struct state_backend *backend);
 /* Before each batch: releases written sets, evicts. STEP_DONE: there is room. */
@@ -356,6 +358,13 @@ enum step state_delete_timer(struct keyed_state *keyed, const struct timer *time
                              struct error *err);
 enum status state_timers_restore(struct keyed_operator *owner, struct error *err) MUST_CHECK;
 void state_timers_done(struct keyed_operator *owner);
+/* Brings the latest timers out of memory until the goal is reached or enough were looked at: how
+ * many. */
+uint32_t state_timers_evict(struct state_table *table, uint64_t goal_bytes);
+/* An eviction set has brought a timer to the database. */
+void state_timer_written(struct state_table *table, struct entry *entry);
+/* What has fired since the last set was launched goes with this one. */
+void state_timers_attach(struct state_table *table, struct write_set *set);
 
 /* ---- scans (scan.c, range.c) ---- */
 

@@ -7,6 +7,9 @@
 
 #include <string.h>
 
+/* The form of timers' storage keys; 1 was never released. */
+#define TIMERS_ORDERED_BY_KEY 2
+
 #define MAGIC          "MSKS"
 #define STATES_MAX     1000
 #define TEXT_BYTES_MAX 65536
@@ -39,7 +42,8 @@ void state_meta_encode(const struct state_meta *meta, struct text *out)
         const struct state_meta_entry *entry = &meta->entries[i];
         put_bytes(out, entry->uid, strlen(entry->uid));
         put_bytes(out, entry->name, strlen(entry->name));
-        const char bytes[3] = {(char)entry->kind, (char)entry->order, entry->is_timers ? 1 : 0};
+        const char bytes[3] = {(char)entry->kind, (char)entry->order,
+                               entry->is_timers ? TIMERS_ORDERED_BY_KEY : 0};
         text_append_bytes(out, bytes, sizeof(bytes));
         text_append_bytes(out, &entry->ttl_ms, sizeof(entry->ttl_ms));
         put_schema(out, entry->keys);
@@ -117,6 +121,11 @@ static enum status take_entry(struct reader *reader, struct state_meta_entry *en
     take(reader, bytes, sizeof(bytes));
     entry->kind = bytes[0];
     entry->order = bytes[1];
+    if (!reader->is_short && bytes[2] != 0 && bytes[2] != TIMERS_ORDERED_BY_KEY)
+        return error_set(err, STATUS_UNSUPPORTED,
+                         "operator %s: its timers were written in form %u, this version reads form "
+                         "%d: start the job without this checkpoint",
+                         entry->uid, bytes[2], TIMERS_ORDERED_BY_KEY);
     entry->is_timers = bytes[2] != 0;
     take(reader, &entry->ttl_ms, sizeof(entry->ttl_ms));
     TRY(take_schema(reader, &entry->keys, err));

@@ -3,11 +3,15 @@
  *
  *   "MSKS", 2 bytes version, 2 bytes writer version, 32-bit max parallelism, 32-bit state count,
  *   for each state: uid, name (32-bit length, bytes), 1 byte enum state_kind, 1 byte enum
- *   state_order, 1 byte 1 for timers, 64-bit TTL in ms, schema of keys, schema of subkeys, 32-bit
- *   count of value schemas (oldest first), the schemas (32-bit length, schema_encode's bytes);
- *   32-bit CRC-32C of all before.
+ *   state_order, 1 byte 2 for timers (below) or 0, 64-bit TTL in ms, schema of keys, schema of
+ * subkeys, 32-bit count of value schemas (oldest first), the schemas (32-bit length,
+ * schema_encode's bytes); 32-bit CRC-32C of all before.
  *
  * The numbers of kinds and orders are part of the format.
+ *
+ * Storage keys: key group (2 bytes, big-endian); storage bytes of key and subkey, or of subkey and
+ * key in namespace-first states; for timers (form 2) 1 byte enum timer_kind, 8 bytes time
+ * (big-endian, sign flipped), the canonical key stored as one nullable BYTES, the namespace.
  */
 #ifndef TASKMANAGER_STATE_STATE_META_H
 #define TASKMANAGER_STATE_STATE_META_H

@@ -1,6 +1,6 @@
 /* One registered state: its schema check, keys in storage, and loading of stored values. */
 #include "common/base/allocate.h"
-#include "taskmanager/state/parts.h"
+#include "taskmanager/state/timer_queue.h"
 
 static const struct state_meta_entry *restored_entry(const struct keyed_operator *owner,
                                                      const char *name)
@@ -186,14 +186,15 @@ uint32_t state_key_group(const struct state_table *table, const struct entry *en
     return key_group_of(hash_of_key(table, entry), table->backend->config.max_parallelism);
 }
 
-/* A timer's key has no types here: 32-bit length (big-endian), bytes. Its subkey is in order. */
+/* A timer's key has no types here: its canonical bytes are stored as BYTES are, so that timers
+ * order by kind, time, key and namespace. */
+static const struct type timer_key_type = {.kind = TYPE_BYTES, .nullable = true};
+
 static void append_timer_key(const struct entry_key *key, struct text *out)
 {
-    text_append_bytes(out, key->subkey, key->subkey_size);
-    const uint32_t size = __builtin_bswap32(key->key_size);
-    text_append_bytes(out, &size, sizeof(size));
-    if (entry_byte_size(key->key_size) > 0)
-        text_append_bytes(out, key->key, key->key_size);
+    text_append_bytes(out, key->subkey, TIMER_HEAD_SIZE);
+    key_storage_from_canonical(&timer_key_type, 1, key->key, key->key_size, out);
+    text_append_bytes(out, key->subkey + TIMER_HEAD_SIZE, key->subkey_size - TIMER_HEAD_SIZE);
 }
 
 void state_storage_key(const struct state_table *table, const struct entry_key *key,
@@ -248,30 +249,22 @@ static enum status damaged_key(const struct state_table *table, struct error *er
                      table->owner->uid, table->descriptor.name);
 }
 
-/* Timers: kind, time (8 bytes, ordered), 32-bit namespace length, namespace; then the key. */
-#define TIMER_HEAD_SIZE 13
-
 static enum status decode_timer_key(const struct state_table *table, const char *at, size_t size,
                                     struct text *out, struct state_decoded_key *ret_key,
                                     struct error *err)
 {
-    uint32_t part;
-    if (size < TIMER_HEAD_SIZE)
+    if (size < TIMER_HEAD_SIZE || (uint8_t)at[0] > TIMER_PROCESSING_TIME)
         return damaged_key(table, err);
-    memcpy(&part, at + TIMER_HEAD_SIZE - 4, sizeof(part));
-    const size_t subkey_size = TIMER_HEAD_SIZE + (size_t)__builtin_bswap32(part);
-    if (size < subkey_size + 4)
-        return damaged_key(table, err);
-    memcpy(&part, at + subkey_size, sizeof(part));
-    part = __builtin_bswap32(part);
-    if (size != subkey_size + 4 + entry_byte_size(part))
-        return damaged_key(table, err);
-    ret_key->subkey_offset = out->size;
-    ret_key->subkey_size = (uint32_t)subkey_size;
-    text_append_bytes(out, at, subkey_size);
+    size_t taken;
     ret_key->key_offset = out->size;
-    ret_key->key_size = part;
-    text_append_bytes(out, at + subkey_size + 4, entry_byte_size(part));
+    TRY(key_canonical_from_storage(&timer_key_type, 1, at + TIMER_HEAD_SIZE, size - TIMER_HEAD_SIZE,
+                                   &taken, out, &ret_key->key_size, err));
+    /* Comparisons load whole vectors of a key. */
+    text_append_bytes(out, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    ret_key->subkey_offset = out->size;
+    text_append_bytes(out, at, TIMER_HEAD_SIZE);
+    text_append_bytes(out, at + TIMER_HEAD_SIZE + taken, size - TIMER_HEAD_SIZE - taken);
+    ret_key->subkey_size = (uint32_t)(out->size - ret_key->subkey_offset);
     return STATUS_OK;
 }
 

@@ -1,115 +1,15 @@
-/* Timers: entries without a value, found by (key, kind, time, namespace), and a heap of them for
- * each kind. They are not evicted. The subkey: 1 byte kind, 8 bytes time (big-endian, sign
- * flipped), 32-bit namespace size (big-endian), namespace. */
+/* Timers: entries without a value, found by (key, kind, time, namespace), in the order of
+ * timer_queue.h. The subkey: 1 byte kind, 8 bytes time (big-endian, sign flipped), namespace. */
 #include "common/base/allocate.h"
-#include "taskmanager/state/parts.h"
+#include "taskmanager/state/timer_queue.h"
 
 #define TIMER_STATE_NAME "_timers"
-#define TIMER_HEAD_SIZE  13
-#define HEAP_ARITY       4
+#define REFILLS_MAX      8 /* key groups read in one call */
 
-static uint32_t *heap_place(const struct keyed_operator *owner, struct entry *entry)
+static struct timer_queue *queue_of(const struct keyed_operator *owner, enum timer_kind kind)
 {
-    return entry_slot(&owner->timers->table, entry);
+    return owner->queues[kind];
 }
-
-static const char *timer_bytes(const struct keyed_operator *owner, const struct entry *entry)
-{
-    return entry_subkey_bytes(&owner->timers->table, entry);
-}
-
-static int64_t timer_time(const char *subkey)
-{
-    uint64_t time;
-    memcpy(&time, subkey + 1, sizeof(time));
-    return (int64_t)(__builtin_bswap64(time) ^ (UINT64_C(1) << 63));
-}
-
-static int compare_bytes(const char *a, uint32_t a_size, const char *b, uint32_t b_size)
-{
-    const uint32_t size = a_size < b_size ? a_size : b_size;
-    const int order = size == 0 ? 0 : memcmp(a, b, size);
-    return order != 0 ? order : (a_size > b_size) - (a_size < b_size);
-}
-
-/* Time, then key, then namespace: the same order after a restore. */
-static bool is_before(const struct keyed_operator *owner, const struct entry *a,
-                      const struct entry *b)
-{
-    const char *a_bytes = timer_bytes(owner, a);
-    const char *b_bytes = timer_bytes(owner, b);
-    const int by_time = memcmp(a_bytes + 1, b_bytes + 1, 8);
-    if (by_time != 0)
-        return by_time < 0;
-    const struct entry_table *table = &owner->timers->table;
-    const int by_key = compare_bytes(entry_key_bytes(table, a), entry_byte_size(a->key_size),
-                                     entry_key_bytes(table, b), entry_byte_size(b->key_size));
-    if (by_key != 0)
-        return by_key < 0;
-    return compare_bytes(a_bytes, a->subkey_size, b_bytes, b->subkey_size) < 0;
-}
-
-static void heap_set(struct keyed_operator *owner, struct timer_heap *heap, size_t at,
-                     struct entry *entry)
-{
-    heap->entries[at] = entry;
-    *heap_place(owner, entry) = (uint32_t)at;
-}
-
-static void heap_up(struct keyed_operator *owner, struct timer_heap *heap, size_t at)
-{
-    struct entry *entry = heap->entries[at];
-    while (at > 0) {
-        const size_t parent = (at - 1) / HEAP_ARITY;
-        if (!is_before(owner, entry, heap->entries[parent]))
-            break;
-        heap_set(owner, heap, at, heap->entries[parent]);
-        at = parent;
-    }
-    heap_set(owner, heap, at, entry);
-}
-
-static void heap_down(struct keyed_operator *owner, struct timer_heap *heap, size_t at)
-{
-    struct entry *entry = heap->entries[at];
-    for (;;) {
-        const size_t first = at * HEAP_ARITY + 1;
-        if (first >= heap->count)
-            break;
-        size_t least = first;
-        for (size_t i = first + 1; i < heap->count && i < first + HEAP_ARITY; i++) {
-            if (is_before(owner, heap->entries[i], heap->entries[least]))
-                least = i;
-        }
-        if (!is_before(owner, heap->entries[least], entry))
-            break;
-        heap_set(owner, heap, at, heap->entries[least]);
-        at = least;
-    }
-    heap_set(owner, heap, at, entry);
-}
-
-static void heap_add(struct keyed_operator *owner, struct entry *entry)
-{
-    struct timer_heap *heap = &owner->heaps[(unsigned char)timer_bytes(owner, entry)[0]];
-    array_push(heap->entries, heap->count, heap->capacity) = entry;
-    heap_up(owner, heap, heap->count - 1);
-}
-
-static void heap_remove(struct keyed_operator *owner, struct entry *entry)
-{
-    struct timer_heap *heap = &owner->heaps[(unsigned char)timer_bytes(owner, entry)[0]];
-    const size_t at = *heap_place(owner, entry);
-    DCHECK(heap->entries[at] == entry);
-    struct entry *last = heap->entries[--heap->count];
-    if (at == heap->count)
-        return;
-    heap_set(owner, heap, at, last);
-    heap_up(owner, heap, at);
-    heap_down(owner, heap, *heap_place(owner, last));
-}
-
-/* ---- entries ---- */
 
 static enum status need_table(struct keyed_operator *owner, struct error *err)
 {
@@ -120,19 +20,62 @@ static enum status need_table(struct keyed_operator *owner, struct error *err)
                                                 .kind = STATE_VALUE,
                                                 .order = STATE_NAMESPACE_FIRST,
                                                 .value = nothing};
-    return state_table_create(owner, &descriptor, true, &owner->timers, err);
+    struct state_table *table = NULL;
+    TRY(state_table_create(owner, &descriptor, true, &table, err));
+    for (int kind = 0; kind < 2; kind++) {
+        owner->queues[kind] = allocate(sizeof(struct timer_queue));
+        timer_queue_init(owner->queues[kind], table);
+    }
+    owner->timers = table;
+    return STATUS_OK;
 }
 
-static enum status add_restored(struct keyed_operator *owner)
+static void add_loaded(struct keyed_operator *owner)
 {
     uint64_t cursor = 0;
     do {
         struct entry *entries[CHUNK_ENTRIES];
         const uint32_t count = entry_table_walk(&owner->timers->table, &cursor, entries);
-        for (uint32_t i = 0; i < count; i++)
-            heap_add(owner, entries[i]);
+        for (uint32_t i = 0; i < count; i++) {
+            const char *subkey = entry_subkey_bytes(&owner->timers->table, entries[i]);
+            timer_queue_add(queue_of(owner, (enum timer_kind)subkey[0]), entries[i]);
+        }
     } while (cursor != 0);
-    return STATUS_OK;
+}
+
+/* Finds the first timer of each kind and key group, and reads the ones at the front. */
+static enum status read_fronts(struct keyed_operator *owner, struct state_iterator *iterator,
+                               struct error *err)
+{
+    struct text SCOPED_TEXT_BUFFER seek;
+    text_init(&seek, 64);
+    const struct key_group_range groups = owner->backend->config.key_groups;
+    text_append_char(&seek, (char)(groups.first >> 8));
+    text_append_char(&seek, (char)groups.first);
+    for (;;) {
+        const char *key;
+        const char *value;
+        size_t key_size;
+        size_t value_size;
+        state_iterator_seek(iterator, seek.bytes, seek.size);
+        if (!state_iterator_get(iterator, &key, &key_size, &value, &value_size))
+            return state_iterator_status(iterator, err);
+        const uint32_t group =
+            key_size < 3 ? UINT32_MAX : (uint32_t)(uint8_t)key[0] << 8 | (uint8_t)key[1];
+        if (group == UINT32_MAX || key_size < 2 + TIMER_HEAD_SIZE || group < groups.first ||
+            (uint8_t)key[2] > TIMER_PROCESSING_TIME)
+            return error_set(err, STATUS_CORRUPT, "operator %s: a timer is damaged", owner->uid);
+        if (group > groups.last)
+            return STATUS_OK;
+        const uint8_t kind = (uint8_t)key[2];
+        struct timer_queue *queue = queue_of(owner, (enum timer_kind)kind);
+        timer_queue_lower_horizon(queue, group, key + 2, key_size - 2);
+        TRY(timer_queue_refill(queue, group, kind, iterator, err));
+        text_clear(&seek);
+        text_append_char(&seek, (char)(group >> 8));
+        text_append_char(&seek, (char)group);
+        text_append_char(&seek, (char)(kind + 1));
+    }
 }
 
 enum status state_timers_restore(struct keyed_operator *owner, struct error *err)
@@ -141,35 +84,22 @@ enum status state_timers_restore(struct keyed_operator *owner, struct error *err
     if (state_meta_find(&backend->restored, owner->uid, TIMER_STATE_NAME) == NULL)
         return STATUS_OK;
     TRY(need_table(owner, err));
-    struct state_table *table = owner->timers;
-    if (backend->database != NULL) {
-        struct state_iterator *iterator = state_iterator_create(backend->database, table->column);
-        state_iterator_seek(iterator, "", 0);
-        enum status status = STATUS_OK;
-        const char *key;
-        const char *value;
-        size_t key_size;
-        size_t value_size;
-        while (status == STATUS_OK &&
-               state_iterator_get(iterator, &key, &key_size, &value, &value_size)) {
-            status = state_load_record(table, key, key_size, value, value_size, err);
-            state_iterator_next(iterator);
-        }
-        if (status == STATUS_OK)
-            status = state_iterator_status(iterator, err);
-        state_iterator_destroy(iterator);
-        TRY(status);
+    if (backend->database == NULL) {
+        add_loaded(owner);
+        return STATUS_OK;
     }
-    return add_restored(owner);
+    struct state_iterator *iterator =
+        state_iterator_create(backend->database, owner->timers->column);
+    const enum status status = read_fronts(owner, iterator, err);
+    state_iterator_destroy(iterator);
+    return status;
 }
 
 static struct entry_key timer_key(const struct timer *timer, struct text *subkey)
 {
     const uint64_t time = __builtin_bswap64((uint64_t)timer->time_ms ^ (UINT64_C(1) << 63));
-    const uint32_t size = __builtin_bswap32(timer->name_space_size);
     text_append_char(subkey, (char)timer->kind);
     text_append_bytes(subkey, &time, sizeof(time));
-    text_append_bytes(subkey, &size, sizeof(size));
     if (timer->name_space_size > 0)
         text_append_bytes(subkey, timer->name_space, timer->name_space_size);
     struct entry_key key = {
@@ -190,10 +120,11 @@ enum step state_set_timer(struct keyed_state *keyed, const struct timer *timer, 
     const enum step room = state_backend_make_room(owner->backend, err);
     if (room != STEP_DONE)
         return room;
-    struct text SCOPED_TEXT_BUFFER subkey;
-    text_init(&subkey, SIZE_MAX / 4);
-    const struct entry_key key = timer_key(timer, &subkey);
+    struct text *subkey = &owner->subkey;
+    text_clear(subkey);
+    const struct entry_key key = timer_key(timer, subkey);
     struct state_table *table = owner->timers;
+    struct timer_queue *queue = queue_of(owner, timer->kind);
     struct entry *entry = entry_table_find(&table->table, &key);
     if (entry != NULL && (entry->flags & ENTRY_DELETED) == 0)
         return STEP_DONE;
@@ -201,9 +132,13 @@ enum step state_set_timer(struct keyed_state *keyed, const struct timer *timer, 
         state_entry_change(table, entry);
         entry->flags &= (uint8_t)~ENTRY_DELETED;
     } else {
+        const uint32_t group = key_group_of(timer->hash, owner->backend->config.max_parallelism);
+        const bool may_be_stored = timer_queue_may_be_stored(queue, &key, group);
         entry = state_entry_add(table, &key);
+        if (may_be_stored)
+            entry->flags |= ENTRY_STORED;
     }
-    heap_add(owner, entry);
+    timer_queue_add(queue, entry);
     return STEP_DONE;
 }
 
@@ -216,15 +151,74 @@ enum step state_delete_timer(struct keyed_state *keyed, const struct timer *time
     const enum step room = state_backend_make_room(owner->backend, err);
     if (room != STEP_DONE)
         return room;
-    struct text SCOPED_TEXT_BUFFER subkey;
-    text_init(&subkey, SIZE_MAX / 4);
-    const struct entry_key key = timer_key(timer, &subkey);
-    struct entry *entry = entry_table_find(&owner->timers->table, &key);
-    if (entry != NULL && (entry->flags & ENTRY_DELETED) == 0) {
-        heap_remove(owner, entry);
-        state_entry_remove(owner->timers, entry);
+    struct text *subkey = &owner->subkey;
+    text_clear(subkey);
+    const struct entry_key key = timer_key(timer, subkey);
+    struct state_table *table = owner->timers;
+    struct timer_queue *queue = queue_of(owner, timer->kind);
+    struct entry *entry = entry_table_find(&table->table, &key);
+    if (entry != NULL && (entry->flags & ENTRY_DELETED) != 0)
+        return STEP_DONE;
+    if (entry != NULL) {
+        timer_queue_remove(queue, entry);
+    } else {
+        const uint32_t group = key_group_of(timer->hash, owner->backend->config.max_parallelism);
+        if (!timer_queue_may_be_stored(queue, &key, group))
+            return STEP_DONE;
+        entry = state_entry_add(table, &key);
+        entry->flags |= ENTRY_STORED;
     }
+    state_entry_remove(table, entry);
     return STEP_DONE;
+}
+
+/* ---- what is due ---- */
+
+/* The earliest timer of the queue; NULL with STEP_DONE: none is due. */
+static enum step find_due(struct keyed_operator *owner, enum timer_kind kind, int64_t now_ms,
+                          struct entry **ret_entry, struct error *err)
+{
+    struct timer_queue *queue = queue_of(owner, kind);
+    for (uint32_t refills = 0;; refills++) {
+        *ret_entry = NULL;
+        if (queue->heap_count == 0 || timer_queue_next_ms(queue) > now_ms)
+            return STEP_DONE;
+        uint32_t group = 0;
+        *ret_entry = timer_queue_head(queue, &group);
+        if (*ret_entry != NULL)
+            return STEP_DONE;
+        if (refills == REFILLS_MAX)
+            return STEP_AGAIN;
+        struct state_iterator *iterator =
+            state_iterator_create(owner->backend->database, owner->timers->column);
+        const enum status status = timer_queue_refill(queue, group, (uint8_t)kind, iterator, err);
+        state_iterator_destroy(iterator);
+        if (status != STATUS_OK)
+            return STEP_FAILED;
+    }
+}
+
+static void give_timer(struct keyed_operator *owner, const struct entry *entry,
+                       enum timer_kind kind, struct timer *ret_timer)
+{
+    const struct entry_table *table = &owner->timers->table;
+    const char *subkey = entry_subkey_bytes(table, entry);
+    const uint32_t name_space_size = entry->subkey_size - TIMER_HEAD_SIZE;
+    text_clear(&owner->popped);
+    text_append_bytes(&owner->popped, subkey + TIMER_HEAD_SIZE, name_space_size);
+    text_append_bytes(&owner->popped, entry_key_bytes(table, entry),
+                      entry_byte_size(entry->key_size));
+    /* Key ranges are followed by 16 readable bytes. */
+    text_append_bytes(&owner->popped, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
+    *ret_timer = (struct timer){
+        .kind = kind,
+        .time_ms = timer_time(subkey),
+        .key = owner->popped.bytes + name_space_size,
+        .key_size = entry->key_size,
+        .name_space = owner->popped.bytes,
+        .name_space_size = name_space_size,
+    };
+    ret_timer->hash = key_hash(ret_timer->key, ret_timer->key_size);
 }
 
 enum step state_timers_pop(struct keyed_state *keyed, enum timer_kind kind, int64_t now_ms,
@@ -232,33 +226,17 @@ enum step state_timers_pop(struct keyed_state *keyed, enum timer_kind kind, int6
 {
     struct keyed_operator *owner = (struct keyed_operator *)keyed;
     *ret_found = false;
-    if (state_timers_next_ms(keyed, kind) > now_ms || owner->heaps[kind].count == 0)
+    if (owner->timers == NULL || queue_of(owner, kind)->heap_count == 0 ||
+        state_timers_next_ms(keyed, kind) > now_ms)
         return STEP_DONE;
-    const enum step room = state_backend_make_room(owner->backend, err);
-    if (room != STEP_DONE)
-        return room;
-    struct entry *entry = owner->heaps[kind].entries[0];
-    const struct entry_table *table = &owner->timers->table;
-    const char *subkey = timer_bytes(owner, entry);
-    const uint32_t key_size = entry_byte_size(entry->key_size);
-    text_clear(&owner->popped);
-    text_append_bytes(&owner->popped, subkey + TIMER_HEAD_SIZE,
-                      entry->subkey_size - TIMER_HEAD_SIZE);
-    const size_t key_offset = owner->popped.size;
-    text_append_bytes(&owner->popped, entry_key_bytes(table, entry), key_size);
-    /* Key ranges are followed by 16 readable bytes. */
-    text_append_bytes(&owner->popped, "\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0", 16);
-    *ret_timer = (struct timer){
-        .kind = kind,
-        .time_ms = timer_time(subkey),
-        .key = owner->popped.bytes + key_offset,
-        .key_size = entry->key_size,
-        .name_space = owner->popped.bytes,
-        .name_space_size = entry->subkey_size - TIMER_HEAD_SIZE,
-    };
-    ret_timer->hash = key_hash(ret_timer->key, ret_timer->key_size);
-    heap_remove(owner, entry);
-    state_entry_remove(owner->timers, entry);
+    enum step step = state_backend_make_room(owner->backend, err);
+    struct entry *entry = NULL;
+    if (step == STEP_DONE)
+        step = find_due(owner, kind, now_ms, &entry, err);
+    if (step != STEP_DONE || entry == NULL)
+        return step;
+    give_timer(owner, entry, kind, ret_timer);
+    timer_queue_fire(queue_of(owner, kind), entry);
     *ret_found = true;
     return STEP_DONE;
 }
@@ -266,13 +244,16 @@ enum step state_timers_pop(struct keyed_state *keyed, enum timer_kind kind, int6
 int64_t state_timers_next_ms(const struct keyed_state *keyed, enum timer_kind kind)
 {
     const struct keyed_operator *owner = (const struct keyed_operator *)keyed;
-    const struct timer_heap *heap = &owner->heaps[kind];
-    return heap->count == 0 ? INT64_MAX : timer_time(timer_bytes(owner, heap->entries[0]));
+    return owner->timers == NULL ? INT64_MAX : timer_queue_next_ms(queue_of(owner, kind));
 }
 
 void state_timers_done(struct keyed_operator *owner)
 {
-    for (int i = 0; i < 2; i++)
-        free(owner->heaps[i].entries);
+    for (int kind = 0; kind < 2; kind++) {
+        if (owner->queues[kind] != NULL)
+            timer_queue_done(owner->queues[kind]);
+        free(owner->queues[kind]);
+    }
     text_done(&owner->popped);
+    text_done(&owner->subkey);
 }

@@ -15,7 +15,7 @@
 #define BATCH_MAX    200
 #define NOTE_MAX     120
 #define GROUPS       8
-#define ROUNDS       250
+#define ROUNDS       200
 #define WAIT_MAX     100000
 
 struct cell {
@@ -501,7 +501,7 @@ static void check_random(enum state_backend_kind kind, uint64_t seed, uint64_t c
             check_find(state, &range);
         } else if (dice < 86)
             check_all(state);
-        else if (dice < 94 && !is_running) {
+        else if (dice < 90 && !is_running) {
             memcpy(marked, model, sizeof(model));
             must(state_backend_begin_snapshot(backend, (struct checkpoint_id){++checkpoint},
                                               (struct checkpoint_id){completed}, &err));
