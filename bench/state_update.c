@@ -1,5 +1,5 @@
-/* How fast keyed state is: updates of resident keys (100,000, Zipf 1.05 and uniform), and updates
- * of many more keys than the cache holds. Run by hand: state_update [keys of the cold part]. */
+/* How fast keyed state is: updates of resident keys (100,000, Zipf 1.05 and uniform). Run
+ * by hand; state_cold has more keys than the cache holds. */
 #include "common/base/allocate.h"
 #include "common/base/random.h"
 #include "common/data/schema.h"
@@ -176,48 +176,8 @@ static void hot(const struct run *run, bool is_zipf, const char *name)
     free(words);
 }
 
-static void cold(const struct run *run, uint64_t key_count)
+int main(void)
 {
-    struct random random;
-    random_init(&random, 9);
-    struct words *words = allocate(sizeof(*words));
-    words->text = allocate_array(BATCH, 32);
-    for (int phase = 0; phase < 2; phase++) {
-        const uint64_t updates = phase == 0 ? key_count : key_count / 4;
-        const double start = seconds(CLOCK_MONOTONIC);
-        for (uint64_t done = 0; done < updates; done += BATCH) {
-            for (uint64_t i = 0; i < BATCH; i++) {
-                const uint64_t n = phase == 0 ? (done + i) * 2654435761U % key_count
-                                              : random_below(&random, key_count);
-                words->bytes[i] = words->text[i];
-                words->sizes[i] =
-                    (uint32_t)snprintf(words->text[i], 32, "user-%llu", (unsigned long long)n);
-                words->hashes[i] = key_hash(words->text[i], words->sizes[i]);
-            }
-            const struct key_batch keys = {.count = BATCH,
-                                           .bytes = words->bytes,
-                                           .sizes = words->sizes,
-                                           .hashes = words->hashes};
-            update_all(run, &keys);
-        }
-        const double spent = seconds(CLOCK_MONOTONIC) - start;
-        (void)printf("%-32s %6.0f k updates/s\n",
-                     phase == 0 ? "cold, every key once" : "cold, uniform",
-                     (double)updates / spent / 1000);
-    }
-    struct state_metrics metrics;
-    state_backend_metrics(run->backend, &metrics);
-    (void)printf("evicted %llu, hits %llu, misses %llu, files %llu\n",
-                 (unsigned long long)metrics.evicted_entries,
-                 (unsigned long long)metrics.cache_hits, (unsigned long long)metrics.cache_misses,
-                 (unsigned long long)metrics.written_files);
-    free(words->text);
-    free(words);
-}
-
-int main(int argc, char **argv)
-{
-    const uint64_t key_count = argc > 1 ? strtoull(argv[1], NULL, 10) : 2000000;
     char root[] = "/tmp/state-bench-XXXXXX";
     if (mkdtemp(root) == NULL)
         return 1;
@@ -243,9 +203,6 @@ int main(int argc, char **argv)
                  (long long)snapshot.pause_us,
                  (long long)(snapshot.durable_us - snapshot.begun_us) / 1000);
     hot(&run, true, "hot, rocksdb, after a snapshot");
-    state_backend_destroy(run.backend);
-    run = open_run(STATE_BACKEND_ROCKSDB, directory, store);
-    cold(&run, key_count);
     state_backend_destroy(run.backend);
     store->ops->destroy(store);
     struct file_store *whole;

@@ -98,12 +98,23 @@ static void restart_entry(struct state_table *table, struct entry *entry)
     entry->flags &= (uint8_t)~ENTRY_DELETED;
 }
 
+/* Once per call, so that a batch with many rows of one key counts as one use. What has just come
+ * has no uses: it stays if it is asked for again before the clock hand comes by. */
+static inline void touch(const struct state_table *table, struct entry *entry)
+{
+    if (entry->touched == table->round)
+        return;
+    if (entry->touched != 0 && entry->uses < ENTRY_USES_MAX)
+        entry->uses = (entry->uses + 1U) & ENTRY_USES_MAX;
+    entry->touched = table->round & ENTRY_ROUND_MAX;
+}
+
 static inline void give_for_update(struct access *access, uint32_t i, struct entry *entry,
                                    bool is_fresh)
 {
     struct state_table *table = access->table;
     state_entry_change(table, entry);
-    entry->touched = table->round;
+    touch(table, entry);
     if (__builtin_expect((entry->flags & ENTRY_DELETED) != 0, 0) ||
         (table->codec.has_ttl && !is_fresh && entry_is_expired(table, entry, access->wall_ms))) {
         restart_entry(table, entry);
@@ -118,7 +129,7 @@ static inline void give_for_update(struct access *access, uint32_t i, struct ent
 static inline void give_for_read(struct access *access, uint32_t i, struct entry *entry)
 {
     const struct state_table *table = access->table;
-    entry->touched = table->round;
+    touch(table, entry);
     access->slots[i] =
         (entry->flags & ENTRY_DELETED) != 0 || entry_is_expired(table, entry, access->wall_ms)
             ? NULL
@@ -198,24 +209,69 @@ static enum status load_found(void *context, size_t index, const char *value, si
     return state_entry_load(table, &key, value, size, NULL, err);
 }
 
+/* A key to look up, with its first bytes as numbers, so that few comparisons touch the rest. */
+struct miss_key {
+    uint64_t prefix[2];
+    size_t offset;
+    uint32_t size;
+    uint32_t row;
+};
+
+static uint64_t prefix_at(const char *bytes, size_t size, size_t at)
+{
+    uint64_t prefix = 0;
+    if (at < size)
+        memcpy(&prefix, bytes + at, size - at < sizeof(prefix) ? size - at : sizeof(prefix));
+    return __builtin_bswap64(prefix);
+}
+
+static int compare_miss_keys(const void *left, const void *right, void *context)
+{
+    const struct miss_key *a = left;
+    const struct miss_key *b = right;
+    for (int i = 0; i < 2; i++) {
+        if (a->prefix[i] != b->prefix[i])
+            return a->prefix[i] < b->prefix[i] ? -1 : 1;
+    }
+    const char *bytes = context;
+    const uint32_t size = a->size < b->size ? a->size : b->size;
+    const int order = memcmp(bytes + a->offset, bytes + b->offset, size);
+    if (order != 0)
+        return order;
+    if (a->size != b->size)
+        return a->size < b->size ? -1 : 1;
+    return a->row < b->row ? -1 : a->row > b->row; /* a key's first row is the fresh one */
+}
+
+/* Looks the misses up and sorts their rows in the order of storage: neighbours share files, and
+ * their index and filter blocks. */
 static enum status fetch(struct misses *misses, struct error *err)
 {
     const struct access *access = misses->access;
     struct state_table *table = access->table;
     struct text SCOPED_TEXT_BUFFER bytes;
     text_init(&bytes, SIZE_MAX / 4);
-    size_t offsets[MISS_COUNT_MAX];
+    struct miss_key items[MISS_COUNT_MAX];
+    for (uint32_t i = 0; i < misses->count; i++) {
+        const uint32_t row = misses->rows[i];
+        const struct entry_key key = access_key(access, row);
+        const size_t offset = bytes.size;
+        state_storage_key(table, &key, access->keys->hashes[access->first + row], &bytes);
+        const size_t size = bytes.size - offset;
+        items[i] = (struct miss_key){.prefix = {prefix_at(bytes.bytes + offset, size, 0),
+                                                prefix_at(bytes.bytes + offset, size, 8)},
+                                     .offset = offset,
+                                     .size = (uint32_t)size,
+                                     .row = row};
+    }
+    qsort_r(items, misses->count, sizeof(*items), compare_miss_keys, bytes.bytes);
     size_t sizes[MISS_COUNT_MAX];
     const char *keys[MISS_COUNT_MAX];
     for (uint32_t i = 0; i < misses->count; i++) {
-        const struct entry_key key = access_key(access, misses->rows[i]);
-        offsets[i] = bytes.size;
-        state_storage_key(table, &key, access->keys->hashes[access->first + misses->rows[i]],
-                          &bytes);
-        sizes[i] = bytes.size - offsets[i];
+        misses->rows[i] = items[i].row;
+        keys[i] = bytes.bytes + items[i].offset;
+        sizes[i] = items[i].size;
     }
-    for (uint32_t i = 0; i < misses->count; i++)
-        keys[i] = bytes.bytes + offsets[i];
     return state_database_get(table->backend->database, table->column, misses->count, keys, sizes,
                               load_found, misses, err);
 }
@@ -241,7 +297,7 @@ static enum status access_misses(struct misses *misses, struct error *err)
 /* The slots of the call before are given up. */
 static void next_round(struct state_table *table)
 {
-    table->round = table->round == UINT8_MAX ? 1 : (uint8_t)(table->round + 1);
+    table->round = table->round == ENTRY_ROUND_MAX ? 1 : (uint8_t)(table->round + 1);
 }
 
 /* What one call adds and keeps in place is bounded by a share of the cache. */

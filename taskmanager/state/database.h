@@ -32,7 +32,7 @@ enum status state_database_checkpoint(struct state_database *database, const cha
 uint64_t state_database_key_count(struct state_database *database);
 uint64_t state_database_byte_count(struct state_database *database);
 
-/* fn is called for each key that is there. */
+/* keys in ascending order, equal ones allowed; fn is called for each one that is there. */
 typedef enum status (*state_found_fn)(void *context, size_t index, const char *value, size_t size,
                                       struct error *err);
 enum status state_database_get(struct state_database *database, struct state_column *column,

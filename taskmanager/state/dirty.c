@@ -357,6 +357,7 @@ void state_evict_dirty(struct state_backend *backend, struct state_table *table,
     struct write_list *list = write_set_list(set, table);
     table->dirty[entry->position] = NULL;
     entry->stamp = set->number;
+    entry->touched = 0;
     array_push(list->entries, list->count, list->capacity) = entry;
     set->entry_count++;
     set->byte_count += arena_slab_of(entry)->cell_size;
@@ -367,8 +368,8 @@ static void evict_entry(struct state_backend *backend, struct state_table *table
 {
     if (entry->touched == table->round)
         return;
-    if (entry->touched != 0)
-        entry->touched = 0;
+    if (entry->uses > 0)
+        entry->uses--;
     else if (entry->stamp == 0) {
         state_entry_free(table, entry);
         backend->evicted_entries++;
@@ -423,7 +424,7 @@ enum step state_backend_make_room(struct state_backend *backend, struct error *e
         return STEP_FAILED;
     }
     /* Evicts ahead of the limit, so that the writer works while the worker goes on. */
-    const uint64_t goal = limit - limit / 8;
+    const uint64_t goal = limit - limit / 16;
     if (backend->arena.used_bytes <= goal + backend->flight_bytes &&
         backend->arena.used_bytes <= limit)
         return STEP_DONE;
