@@ -12,7 +12,13 @@
 #define OWN_CACHE_BYTES   ((uint64_t)8 << 20)
 #define WRITE_BUFFER_SIZE ((size_t)1 << 20) /* nothing goes through it */
 #define FILE_SIZE_TARGET  ((uint64_t)8 << 20)
-#define LEVEL_BASE_BYTES  ((uint64_t)64 << 20)
+
+/* Sorted runs: how many make a merge, how many alike are merged at least, and when all become one:
+ * when the newer ones hold as much as the oldest. */
+#define RUN_COUNT_TRIGGER    8
+#define MERGE_WIDTH_MIN      4
+#define SIZE_RATIO_PERCENT   10
+#define SPACE_EXCESS_PERCENT 100
 
 #define CACHE_SHARD_BITS 1
 
@@ -124,7 +130,29 @@ static const char *filter_name(void *context)
     return "millstream.ttl";
 }
 
-/* Moderate files in levels: a change in one range of keys rewrites only the files of that range. */
+/*
+ * Runs of like size are merged (universal compaction), not levels kept in shape: a set of entries
+ * spans all key groups, so that in levels its few rows drag nearly every file of the next one into
+ * a merge, which a checkpoint then uploads (measured: three quarters of 1 GiB for 1 % of the keys).
+ * Changes of the same keys are merged among themselves. Uniform changes are rewritten less often
+ * too; the price is that the files may hold twice what is alive.
+ */
+static void merge_runs(rocksdb_options_t *options)
+{
+    rocksdb_universal_compaction_options_t *runs = rocksdb_universal_compaction_options_create();
+    rocksdb_universal_compaction_options_set_size_ratio(runs, SIZE_RATIO_PERCENT);
+    rocksdb_universal_compaction_options_set_min_merge_width(runs, MERGE_WIDTH_MIN);
+    rocksdb_universal_compaction_options_set_max_size_amplification_percent(runs,
+                                                                            SPACE_EXCESS_PERCENT);
+    rocksdb_universal_compaction_options_set_compression_size_percent(runs, -1);
+    rocksdb_options_set_compaction_style(options, rocksdb_universal_compaction);
+    rocksdb_options_set_universal_compaction_options(options, runs);
+    rocksdb_universal_compaction_options_destroy(runs);
+    rocksdb_options_set_level0_file_num_compaction_trigger(options, RUN_COUNT_TRIGGER);
+    rocksdb_options_set_level0_slowdown_writes_trigger(options, 5 * RUN_COUNT_TRIGGER);
+    rocksdb_options_set_level0_stop_writes_trigger(options, 10 * RUN_COUNT_TRIGGER);
+}
+
 static rocksdb_options_t *make_options(const struct state_database *database)
 {
     rocksdb_options_t *options = rocksdb_options_create();
@@ -134,12 +162,8 @@ static rocksdb_options_t *make_options(const struct state_database *database)
     rocksdb_options_set_max_background_jobs(options, 2);
     rocksdb_options_set_max_open_files(options, -1);
     rocksdb_options_set_compression(options, rocksdb_lz4_compression);
-    rocksdb_options_set_level_compaction_dynamic_level_bytes(options, 1);
     rocksdb_options_set_target_file_size_base(options, FILE_SIZE_TARGET);
-    rocksdb_options_set_max_bytes_for_level_base(options, LEVEL_BASE_BYTES);
-    rocksdb_options_set_level0_file_num_compaction_trigger(options, 8);
-    rocksdb_options_set_level0_slowdown_writes_trigger(options, 40);
-    rocksdb_options_set_level0_stop_writes_trigger(options, 80);
+    merge_runs(options);
     rocksdb_options_set_keep_log_file_num(options, 1);
     rocksdb_options_set_stats_dump_period_sec(options, 0);
     rocksdb_options_set_info_log_level(options, 3);
@@ -333,7 +357,7 @@ enum status state_database_get(struct state_database *database, struct state_col
     rocksdb_pinnableslice_t **values = memory;
     char **messages = (char **)memory + count;
     rocksdb_batched_multi_get_cf(database->db, database->read_options, column->handle, count, keys,
-                                 sizes, values, messages, false);
+                                 sizes, values, messages, true);
     enum status status = STATUS_OK;
     for (size_t i = 0; i < count; i++) {
         if (messages[i] != NULL) {
