@@ -1,8 +1,8 @@
 /* Sources and sinks: declared columns, formats, what a sink takes. See analyze.h. */
-#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
 #include "common/base/nearest.h"
+#include "common/config/watermark_options.h"
 #include "compiler/analyze.h"
 
 #include <string.h>

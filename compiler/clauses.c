@@ -1,8 +1,8 @@
 /* The tables of clauses: see clauses.h. */
 #include "compiler/clauses.h"
 
-#include "common/api/watermark_options.h"
 #include "common/base/nearest.h"
+#include "common/config/watermark_options.h"
 
 #include <string.h>
 

@@ -4,8 +4,8 @@
  * of that (taskmanager/task/source_time.h). Rows without a time, and rows further ahead of the
  * wall clock than max_ahead, are left out and go to on_error, so that time cannot jump.
  */
-#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
+#include "common/config/watermark_options.h"
 #include "expressions/time_zone.h"
 #include "operators/operators.h"
 

@@ -18,6 +18,7 @@
 
 #define NAME_PREFIX      "tm-"
 #define OPEN_DIRECTORIES 16
+#define MIN_FREE_PERCENT 5
 
 struct local_directory {
     char *path;
@@ -181,4 +182,21 @@ void local_directory_close(struct local_directory *directory)
     }
     free(directory->path);
     free(directory);
+}
+
+enum status local_directory_check_space(const struct local_directory *directory, const char *parent,
+                                        struct error *err)
+{
+    uint64_t free_bytes = 0;
+    uint64_t total_bytes = 0;
+    local_directory_space(directory, &free_bytes, &total_bytes);
+    if (total_bytes == 0 || free_bytes / MIN_FREE_PERCENT >= total_bytes / 100)
+        return STATUS_OK;
+    char host[256] = "this host";
+    (void)gethostname(host, sizeof(host) - 1);
+    return error_set(err, STATUS_LIMIT,
+                     "%s on %s has less than %d %% free space (%llu of %llu MiB): free some, or "
+                     "set io.tmp.dirs or process.working-dir",
+                     parent, host, MIN_FREE_PERCENT, (unsigned long long)(free_bytes >> 20),
+                     (unsigned long long)(total_bytes >> 20));
 }

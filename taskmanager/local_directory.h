@@ -27,6 +27,10 @@ const char *local_directory_path(const struct local_directory *directory);
 /* Free and total bytes of its file system; zeros if that cannot be known. */
 void local_directory_space(const struct local_directory *directory, uint64_t *ret_free,
                            uint64_t *ret_total);
+/* Below 5 % free no task is taken: it would fail in the middle of a checkpoint. parent: as chosen,
+ * for the message. */
+enum status local_directory_check_space(const struct local_directory *directory, const char *parent,
+                                        struct error *err) MUST_CHECK;
 /* Removes it with all content. NULL is ignored. */
 void local_directory_close(struct local_directory *directory);
 

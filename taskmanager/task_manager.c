@@ -24,9 +24,10 @@
 #include <string.h>
 #include <unistd.h>
 
-#define METRICS_EVERY_US     1000000
+#define METRICS_EVERY_US 1000000
+/* While there are aligned sources: so far behind is what they know of each other. */
+#define ALIGNMENT_EVERY_US   100000
 #define BLOCKING_THREADS_MAX 16
-#define MIN_FREE_PERCENT     5
 
 struct task_manager {
     struct task_manager_config config;
@@ -196,7 +197,7 @@ static void connect_to_job_manager(struct task_manager *manager, uint64_t connec
 
 /* ---- what tasks report ---- */
 
-static void collect_metrics(struct task_manager *manager);
+static bool collect_metrics(struct task_manager *manager);
 
 struct posted_task_event {
     struct task_manager *manager;
@@ -208,7 +209,7 @@ static void handle_task_event(void *argument)
     struct posted_task_event *posted = argument;
     const struct control_event *event = task_report_event(&posted->report);
     if (event->kind == CONTROL_EVENT_TASK_DRAINED)
-        collect_metrics(posted->manager);
+        (void)collect_metrics(posted->manager);
     step(posted->manager, event);
     posted->report.is_taken = true;
     task_report_done(&posted->report);
@@ -243,29 +244,11 @@ static void report_failed(struct task_manager *manager, struct attempt_id attemp
     post_task_event(manager, posted);
 }
 
-/* Below 5 % free no task is taken: it would fail in the middle of a checkpoint. */
-static enum status check_disk(const struct task_manager *manager, struct error *err)
-{
-    uint64_t free_bytes = 0;
-    uint64_t total_bytes = 0;
-    local_directory_space(manager->directory, &free_bytes, &total_bytes);
-    if (total_bytes == 0 || free_bytes / MIN_FREE_PERCENT >= total_bytes / 100)
-        return STATUS_OK;
-    char host[256] = "this host";
-    (void)gethostname(host, sizeof(host) - 1);
-    return error_set(err, STATUS_LIMIT,
-                     "%s on %s has less than %d %% free space (%llu of %llu MiB): free some, or "
-                     "set io.tmp.dirs or process.working-dir",
-                     manager->local_parent, host, MIN_FREE_PERCENT,
-                     (unsigned long long)(free_bytes >> 20),
-                     (unsigned long long)(total_bytes >> 20));
-}
-
 static enum status deploy(struct task_manager *manager, struct control_action *action,
                           struct shared_job_graph **decoded, const struct shared_graph **source,
                           struct error *err)
 {
-    TRY(check_disk(manager, err));
+    TRY(local_directory_check_space(manager->directory, manager->local_parent, err));
     if (*source != action->deploy.graph) {
         const struct secret_places secrets = {
             .directory = config_text(manager->config.config, CONFIG_SECRETS_DIR)};
@@ -327,6 +310,9 @@ static void execute(struct task_manager *manager, struct control_action *action)
     case CONTROL_SPLITS:
         assign_splits(manager, action);
         break;
+    case CONTROL_ALIGN:
+        task_runtime_align(manager->runtime, action->attempt, action->limit_ms);
+        break;
     case CONTROL_FINISH:
         task_runtime_finish(manager->runtime, action->attempt);
         break;
@@ -366,25 +352,27 @@ static void book_block_cache(struct task_manager *manager)
         memory_release(account, booked - used);
 }
 
-static void collect_metrics(struct task_manager *manager)
+/* true: they are wanted again soon. */
+static bool collect_metrics(struct task_manager *manager)
 {
     book_block_cache(manager);
     struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
     local_directory_space(manager->directory, &heartbeat.disk_free_bytes,
                           &heartbeat.disk_total_bytes);
-    heartbeat.tasks = task_report_metrics(manager->runtime, &heartbeat.task_count);
+    heartbeat.tasks =
+        task_report_metrics(manager->runtime, &heartbeat.task_count, &heartbeat.is_urgent);
     const struct control_event event = {.kind = CONTROL_EVENT_METRICS, .metrics = &heartbeat};
     step(manager, &event);
     task_report_metrics_done(heartbeat.tasks, heartbeat.task_count);
+    return heartbeat.is_urgent;
 }
 
 static int64_t on_tick(void *context, int64_t now_us)
 {
     struct task_manager *manager = context;
-    if (now_us >= manager->next_metrics_us) {
-        manager->next_metrics_us = now_us + METRICS_EVERY_US;
-        collect_metrics(manager);
-    }
+    if (now_us >= manager->next_metrics_us)
+        manager->next_metrics_us =
+            now_us + (collect_metrics(manager) ? ALIGNMENT_EVERY_US : METRICS_EVERY_US);
     if (manager->output.next_tick_ms != CONTROL_NEVER &&
         now_us / 1000 >= manager->output.next_tick_ms) {
         const struct control_event event = {.kind = CONTROL_EVENT_TICK};

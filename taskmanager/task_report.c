@@ -117,8 +117,10 @@ void task_report_metrics_done(struct task_metrics *metrics, size_t count)
     free(metrics);
 }
 
-struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count)
+struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count,
+                                         bool *ret_is_aligned)
 {
+    *ret_is_aligned = false;
     struct task_status_line *lines = allocate_array(METRIC_TASKS_MAX, sizeof(*lines));
     const uint32_t count = task_runtime_read(runtime, lines, METRIC_TASKS_MAX);
     struct task_metrics *metrics = allocate_array(count, sizeof(*metrics));
@@ -142,6 +144,7 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .waits_for = counters->waits_for[0] != '\0' ? copy_text(counters->waits_for) : NULL,
         };
         copy_operators(&metrics[i], counters);
+        *ret_is_aligned |= counters->is_time_aligned;
     }
     free(lines);
     *ret_count = count;

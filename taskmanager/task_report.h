@@ -25,7 +25,8 @@ void task_report_done(struct task_report *report);
 const struct control_event *task_report_event(struct task_report *report);
 
 /* Counters of all tasks, as heartbeats carry them; task_report_metrics_done releases them. */
-struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count);
+struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *ret_count,
+                                         bool *ret_is_aligned);
 void task_report_metrics_done(struct task_metrics *metrics, size_t count);
 
 #endif

@@ -263,6 +263,13 @@ void task_runtime_assign_splits(struct task_runtime *runtime, struct attempt_id 
     send_mail(runtime, attempt, mail);
 }
 
+void task_runtime_align(struct task_runtime *runtime, struct attempt_id attempt, int64_t limit_ms)
+{
+    struct mail *mail = mail_create(MAIL_ALIGN);
+    mail->limit_ms = limit_ms;
+    send_mail(runtime, attempt, mail);
+}
+
 void task_runtime_finish(struct task_runtime *runtime, struct attempt_id attempt)
 {
     send_mail(runtime, attempt, mail_create(MAIL_FINISH));

@@ -78,6 +78,8 @@ void task_runtime_completed(struct task_runtime *runtime, struct attempt_id atte
 /* Takes the splits. */
 void task_runtime_assign_splits(struct task_runtime *runtime, struct attempt_id attempt,
                                 struct split_list *splits, bool is_last);
+/* The source is to wait beyond that event time. */
+void task_runtime_align(struct task_runtime *runtime, struct attempt_id attempt, int64_t limit_ms);
 void task_runtime_finish(struct task_runtime *runtime, struct attempt_id attempt);
 
 struct task_status_line {

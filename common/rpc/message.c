@@ -139,6 +139,7 @@ void message_done(struct message *message)
 {
     content_done(message);
     free(message->targets.attempts);
+    free(message->targets.limits_ms);
     *message = (struct message){0};
 }
 

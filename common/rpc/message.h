@@ -128,6 +128,7 @@ struct message_heartbeat {
     uint64_t memory_used_bytes;
     struct task_metrics *tasks;
     size_t task_count;
+    bool is_urgent; /* not sent: some task waits for the reply's limits */
 };
 
 struct message_task_update {
@@ -157,10 +158,12 @@ struct message_deploy {
     size_t task_count;
 };
 
-/* Of CANCEL, TRIGGER, ABORT, COMPLETED and FINISH: the attempts they are for. */
+/* Of CANCEL, TRIGGER, ABORT, COMPLETED and FINISH: the attempts they are for. Of HEARTBEAT_REPLY:
+ * aligned sources, and the event time beyond which each is to wait. */
 struct attempt_list {
     struct attempt_id *attempts;
     size_t count;
+    int64_t *limits_ms; /* of HEARTBEAT_REPLY, `count` of them; else NULL */
 };
 
 struct message_checkpoint {

@@ -303,6 +303,13 @@ static enum status decode(const Millstream__Control *from, struct message *to, s
     to->targets.count = from->n_targets;
     for (size_t i = 0; i < from->n_targets; i++)
         to->targets.attempts[i].value = from->targets[i];
+    if (from->n_limits_ms > 0) {
+        if (from->n_limits_ms != from->n_targets)
+            return error_set(err, STATUS_CORRUPT, "control message: %zu limits of %zu targets",
+                             from->n_limits_ms, from->n_targets);
+        to->targets.limits_ms =
+            copy_memory(from->limits_ms, from->n_limits_ms * sizeof(*from->limits_ms));
+    }
     return decode_content(from, to, err);
 }
 

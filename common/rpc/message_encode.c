@@ -294,6 +294,10 @@ void message_encode(const struct message *message, struct text *out)
     to.targets = codec_scratch_take(&scratch, message->targets.count, sizeof(*to.targets));
     for (size_t i = 0; i < message->targets.count; i++)
         to.targets[i] = message->targets.attempts[i].value;
+    if (message->targets.limits_ms != NULL) {
+        to.n_limits_ms = message->targets.count;
+        to.limits_ms = message->targets.limits_ms; /* the encoder only reads it */
+    }
     encode_content(message, &to, &scratch);
     const size_t size = millstream__control__get_packed_size(&to);
     uint8_t *packed = codec_scratch_take(&scratch, size, 1);

@@ -3,9 +3,9 @@
  * copied into memory that the graph owns.
  */
 #include "common/api/row_error.h"
-#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
+#include "common/config/watermark_options.h"
 #include "compiler/plan.h"
 
 #include <string.h>

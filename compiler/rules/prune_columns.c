@@ -5,8 +5,8 @@
  * only those; forwards, schemas follow. Sources give all they declare, the inputs of a union stay
  * equal, and reduce and sinks need every column. Calcs that change nothing any more vanish.
  */
-#include "common/api/watermark_options.h"
 #include "common/base/check.h"
+#include "common/config/watermark_options.h"
 #include "compiler/plan.h"
 
 #include <string.h>

@@ -346,6 +346,9 @@ void job_on_metadata_written(struct core *core, struct job *job, uint64_t number
 void job_checkpoint_on_durable(struct core *core, struct job *job);
 
 /* ---- split assigners of a job ---- */
+/* alignment.c: how far the aligned sources of this TaskManager may go. */
+void alignment_answer(const struct core *core, const struct task_manager *task_manager,
+                      struct attempt_list *targets);
 void job_on_want_splits(struct core *core, struct task *task, uint32_t operator_index);
 void job_on_discovered(struct core *core, const struct core_event *event);
 void job_sources_start(struct core *core, struct job *job, uint32_t region);

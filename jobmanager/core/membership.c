@@ -272,7 +272,9 @@ static void on_heartbeat(struct core *core, struct task_manager *task_manager,
         task->metrics = *metrics;
         metrics->waits_for = NULL;
     }
-    membership_send(core, task_manager, message_create(MESSAGE_HEARTBEAT_REPLY));
+    struct message *reply = message_create(MESSAGE_HEARTBEAT_REPLY);
+    alignment_answer(core, task_manager, &reply->targets);
+    membership_send(core, task_manager, reply);
 }
 
 /* Messages about one task of this TaskManager, whose attempt must be current. */

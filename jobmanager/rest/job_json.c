@@ -1,9 +1,9 @@
 /* REST: what the answers about a job are made of. */
 #include "jobmanager/rest/handlers.h"
 
-#include "common/api/watermark_options.h"
 #include "common/base/allocate.h"
 #include "common/base/check.h"
+#include "common/config/watermark_options.h"
 
 #include <string.h>
 

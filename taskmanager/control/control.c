@@ -51,6 +51,7 @@ static void action_done(struct control_action *action)
     case CONTROL_CANCEL:
     case CONTROL_TRIGGER:
     case CONTROL_COMPLETED:
+    case CONTROL_ALIGN:
     case CONTROL_FINISH:
         break;
     }
@@ -353,6 +354,8 @@ static void dispatch(struct control *control, const struct control_event *event)
     case CONTROL_EVENT_METRICS:
         metrics_done(&control->metrics);
         metrics_copy(&control->metrics, event->metrics);
+        if (event->metrics->is_urgent && control->phase == CONTROL_PHASE_MEMBER)
+            control->due_ms = control->now_ms;
         break;
     case CONTROL_EVENT_REGISTRATION:
         registration_done(&control->config.registration);

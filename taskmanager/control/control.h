@@ -90,6 +90,7 @@ enum control_action_kind {
     CONTROL_ABORT,
     CONTROL_COMPLETED, /* everything up to this checkpoint is complete */
     CONTROL_SPLITS,
+    CONTROL_ALIGN,  /* a source is to wait beyond that event time */
     CONTROL_FINISH, /* a drained task may end: state FINISHED */
     CONTROL_LOG,
 };
@@ -126,6 +127,7 @@ struct control_action {
             struct source_split_list splits; /* owned by the action */
             bool is_last;
         } splits;
+        int64_t limit_ms; /* ALIGN */
         struct {
             enum log_level level;
             const char *event;

@@ -197,6 +197,12 @@ void control_on_order(struct control *control, struct message *message)
         }
         break;
     case MESSAGE_HEARTBEAT_REPLY:
+        for (size_t i = 0; message->targets.limits_ms != NULL && i < message->targets.count; i++) {
+            const struct control_task *task = find_task(control, message->targets.attempts[i]);
+            if (task != NULL && !task->is_canceling)
+                command(control, CONTROL_ALIGN, task)->limit_ms = message->targets.limits_ms[i];
+        }
+        break;
     case MESSAGE_NONE:
     case MESSAGE_REGISTER:
     case MESSAGE_HEARTBEAT:

@@ -15,6 +15,7 @@ enum mail_kind {
     MAIL_ABORT,        /* id: give up this checkpoint and every earlier one */
     MAIL_COMPLETED,    /* id: durable everywhere; also every earlier one */
     MAIL_SPLITS,       /* splits, is_last: none will follow */
+    MAIL_ALIGN,        /* limit_ms: a source waits beyond that event time */
     MAIL_FINISH,       /* a drained task may end */
     MAIL_CANCEL,       /* release everything */
     MAIL_FAIL,         /* error: something outside the task's own calls failed */
@@ -28,6 +29,7 @@ struct mail {
     struct checkpoint_id id;
     struct split_list splits;
     bool is_last;
+    int64_t limit_ms;
     enum status status;
     struct error error;
     void *pointer; /* what the kind says; owned by sender and receiver by agreement */

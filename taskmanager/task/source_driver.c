@@ -78,16 +78,45 @@ enum status source_driver_add(struct source_driver *driver, const struct split_l
     return add_splits(driver, splits, err);
 }
 
+/* A reader that cannot pause single splits reads them one after the other: it stops as a whole, by
+ * the time that its task has reached, so that a split it has not come to cannot stop it. */
+static void pause_splits(struct source_driver *driver)
+{
+    struct source_time *time = &driver->time;
+    if (time->options.max_drift_ms == 0)
+        return;
+    const struct reader_ops *ops = &driver->connector->reader;
+    driver->is_paused = ops->pause_split == NULL && time->combined_ms > time->limit_ms;
+    for (size_t i = time->first_live; i < time->count; i++) {
+        struct split_time *split = &time->splits[i];
+        const bool must_pause =
+            ops->pause_split == NULL ? driver->is_paused : source_time_must_pause(time, i);
+        if (must_pause != split->is_paused && ops->pause_split != NULL)
+            ops->pause_split(driver->reader, (uint32_t)i, must_pause);
+        split->is_paused = must_pause;
+    }
+}
+
 struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
                                                 bool is_held)
 {
     const struct source_time_view view = {driver->reader, driver->connector->reader.split_status};
-    return source_time_pass(&driver->time, now_us, is_held, &view);
+    const struct watermark_change change = source_time_pass(&driver->time, now_us, is_held, &view);
+    pause_splits(driver);
+    return change;
+}
+
+void source_driver_align(struct source_driver *driver, int64_t limit_ms)
+{
+    if (driver->time.is_on)
+        source_time_set_limit(&driver->time, limit_ms);
 }
 
 enum source_poll source_driver_poll(struct source_driver *driver, struct emitter *out,
                                     struct batch **ret_batch, struct error *err)
 {
+    if (driver->is_paused)
+        return SOURCE_IDLE;
     switch (driver->connector->reader.poll(driver->reader, out, ret_batch, err)) {
     case POLL_BATCH:
         return SOURCE_BATCH;
@@ -113,7 +142,8 @@ enum source_poll source_driver_poll(struct source_driver *driver, struct emitter
 int64_t source_driver_wake_us(const struct source_driver *driver)
 {
     const struct reader_ops *ops = &driver->connector->reader;
-    return ops->next_wake_us == NULL ? INT64_MAX : ops->next_wake_us(driver->reader);
+    return ops->next_wake_us == NULL || driver->is_paused ? INT64_MAX
+                                                          : ops->next_wake_us(driver->reader);
 }
 
 static uint64_t read_le(const uint8_t *bytes, unsigned size)

@@ -50,6 +50,8 @@ enum source_poll source_driver_poll(struct source_driver *driver, struct emitter
  * batch. is_held: see source_time.h. */
 struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
                                                 bool is_held);
+/* Splits wait beyond that event time, from the next pass on. */
+void source_driver_align(struct source_driver *driver, int64_t limit_ms);
 /* After SOURCE_IDLE: when to poll without a wake; INT64_MAX: never. */
 int64_t source_driver_wake_us(const struct source_driver *driver);
 

@@ -18,7 +18,9 @@ void source_time_init(struct source_time *time, const struct source_time_options
         .sent_ms = WATERMARK_NONE,
         .sent_us = now_us - options->interval_us,
         .passed_us = now_us,
-        .limit_ms = WATERMARK_MAX,
+        /* An aligned source waits until it knows where its group is. */
+        .limit_ms = options->max_drift_ms > 0 ? WATERMARK_NONE : WATERMARK_MAX,
+        .local_limit_ms = WATERMARK_MAX,
         .wake_us = now_us, /* what was restored goes out at once */
     };
 }
@@ -68,10 +70,12 @@ void source_time_on_rows(struct source_time *time, uint32_t split, int64_t max_m
     at->quiet_us = 0;
     at->was_quiet = false;
     int64_t wake_us = time->passed_us + time->options.interval_us;
-    if (at->activity == SPLIT_IDLE) {
+    /* What has to be known at once: it counts again, or it has to wait for others. */
+    const bool is_beyond = !at->is_paused && source_time_must_pause(time, split);
+    if (at->activity == SPLIT_IDLE || is_beyond)
+        wake_us = time->passed_us;
+    if (at->activity == SPLIT_IDLE)
         at->activity = SPLIT_ACTIVE;
-        wake_us = time->passed_us; /* has to be known at once */
-    }
     time->wake_us = wake_us < time->wake_us ? wake_us : time->wake_us;
 }
 
@@ -187,6 +191,15 @@ static int64_t find_wake(const struct source_time *time)
     return wake_us;
 }
 
+/* Within the task the group is aligned at once. */
+static int64_t local_limit(const struct source_time *time, const struct tally *tally)
+{
+    const int64_t drift_ms = time->options.max_drift_ms;
+    if (drift_ms == 0 || tally->active == 0 || tally->active_ms > WATERMARK_MAX - drift_ms)
+        return WATERMARK_MAX;
+    return tally->active_ms + drift_ms;
+}
+
 struct watermark_change source_time_pass(struct source_time *time, int64_t now_us, bool is_held,
                                          const struct source_time_view *view)
 {
@@ -217,6 +230,7 @@ struct watermark_change source_time_pass(struct source_time *time, int64_t now_u
         time->sent_ms = time->combined_ms;
         time->sent_us = now_us;
     }
+    time->local_limit_ms = local_limit(time, &tally);
     time->is_idle = is_idle;
     time->wake_us = find_wake(time);
     return change;
@@ -235,17 +249,15 @@ const struct split_time *source_time_find(const struct source_time *time, const 
 
 void source_time_set_limit(struct source_time *time, int64_t limit_ms)
 {
+    if (time->limit_ms == limit_ms)
+        return;
     time->limit_ms = limit_ms;
+    time->wake_us = time->passed_us;
 }
 
 bool source_time_must_pause(const struct source_time *time, size_t split)
 {
     const struct split_time *at = &time->splits[split];
-    return time->is_on && at->activity != SPLIT_ENDED && at->watermark_ms > time->limit_ms;
-}
-
-int64_t source_time_least_ms(const struct source_time *time)
-{
-    const struct tally tally = count_splits(time);
-    return tally.active > 0 ? tally.active_ms : WATERMARK_MAX;
+    return at->activity != SPLIT_ENDED &&
+           (at->watermark_ms > time->limit_ms || at->watermark_ms > time->local_limit_ms);
 }

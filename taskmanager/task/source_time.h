@@ -47,17 +47,18 @@ struct source_time {
     struct split_time *splits; /* by number */
     size_t count;
     size_t capacity;
-    size_t first_live;   /* those before it have ended */
-    int64_t combined_ms; /* of the splits */
-    int64_t ended_ms;    /* the largest of the splits that have ended */
-    int64_t sent_ms;     /* what went out last; WATERMARK_NONE: nothing */
-    int64_t sent_us;     /* when */
-    int64_t passed_us;   /* the last pass */
-    int64_t wake_us;     /* when the next is needed */
-    int64_t limit_ms;    /* splits beyond it pause; WATERMARK_MAX: none */
-    int64_t no_split_us; /* how long it is known that there is none */
-    bool has_none;       /* the enumerator has none for this subtask */
-    bool is_idle;        /* as sent */
+    size_t first_live;      /* those before it have ended */
+    int64_t combined_ms;    /* of the splits */
+    int64_t ended_ms;       /* the largest of the splits that have ended */
+    int64_t sent_ms;        /* what went out last; WATERMARK_NONE: nothing */
+    int64_t sent_us;        /* when */
+    int64_t passed_us;      /* the last pass */
+    int64_t wake_us;        /* when the next is needed */
+    int64_t limit_ms;       /* of the alignment group; WATERMARK_MAX: none */
+    int64_t local_limit_ms; /* of the splits of this task */
+    int64_t no_split_us;    /* how long it is known that there is none */
+    bool has_none;          /* the enumerator has none for this subtask */
+    bool is_idle;           /* as sent */
 };
 
 /* restored_ms: the watermark that the task had in the checkpoint. */
@@ -99,11 +100,8 @@ const struct split_time *source_time_find(const struct source_time *time, const 
 
 /* ---- alignment ---- */
 
-/* No row beyond that time is wanted for now. */
+/* Splits beyond that time are to wait, from the next pass on. */
 void source_time_set_limit(struct source_time *time, int64_t limit_ms);
 /* Should the split wait? Those that do hold time back, but do not become idle. */
 bool source_time_must_pause(const struct source_time *time, size_t split);
-/* The least watermark of the active splits, which the group is aligned to; WATERMARK_MAX: none. */
-int64_t source_time_least_ms(const struct source_time *time);
-
 #endif

@@ -206,6 +206,10 @@ static void handle_mail(struct task *task, struct mail *mail)
     case MAIL_SPLITS:
         on_splits(task, mail);
         break;
+    case MAIL_ALIGN:
+        if (task->source != NULL)
+            source_driver_align(task->source, mail->limit_ms);
+        break;
     case MAIL_FINISH:
         task->must_finish = true;
         break;

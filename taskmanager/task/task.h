@@ -115,6 +115,7 @@ struct task_counters {
     uint64_t state_bytes;
     int64_t watermark_ms;              /* WATERMARK_NONE: none yet */
     bool is_time_idle;                 /* it does not hold event time back */
+    bool is_time_aligned;              /* a source of an alignment group */
     char waits_for[SHARED_TEXT_BYTES]; /* what an operator waits for outside; "" */
     /* By place in the chain; operators beyond the maximum are left out. */
     uint32_t operator_count;

@@ -82,6 +82,7 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         .state_keys = value_of(&task->state_keys),
         .state_bytes = value_of(&task->state_bytes),
         .watermark_ms = atomic_load_explicit(&task->watermark_ms, memory_order_relaxed),
+        .is_time_aligned = atomic_load_explicit(&task->is_time_aligned, memory_order_relaxed),
         .is_time_idle = atomic_load_explicit(&task->is_time_idle, memory_order_relaxed),
     };
     counters.operator_count = atomic_load_explicit(&task->operator_count, memory_order_relaxed);

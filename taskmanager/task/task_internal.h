@@ -87,6 +87,7 @@ struct task {
     _Atomic uint64_t blocked_us;
     _Atomic int64_t watermark_ms;
     _Atomic bool is_time_idle;
+    _Atomic bool is_time_aligned;
     struct shared_text waits_for;
     _Atomic uint64_t state_keys;
     _Atomic uint64_t state_bytes;

@@ -1,7 +1,7 @@
 /* Event time of a task: see task_time.h. */
 #include "taskmanager/task/task_time.h"
 
-#include "common/api/watermark_options.h"
+#include "common/config/watermark_options.h"
 #include "taskmanager/task/task_internal.h"
 
 #include <string.h>
@@ -108,6 +108,7 @@ static enum status init_source(struct task *task, const struct operator_spec *sp
         .interval_us = interval_ms * 1000,
         .max_drift_ms = values[WATERMARK_ALIGN].is_set ? values[WATERMARK_MAX_DRIFT].integer : 0,
     };
+    atomic_store_explicit(&task->is_time_aligned, options.max_drift_ms > 0, memory_order_relaxed);
     source_time_init(&task->source->time, &options, task->chain.operators[0].watermark_ms,
                      clock_now_us(task->config.clock));
     return STATUS_OK;

@@ -26,6 +26,21 @@ nodes:
   result: {from: counts, sink: print}
 """
 
+ALIGNED = """
+name: aligned
+parameters: {fast, slow}
+config: {execution.checkpointing.interval: 200ms, pipeline.auto-watermark-interval: 20ms}
+x-timed: &timed
+  format: csv
+  schema: {ts: bigint, at: "timestamp_ltz(3) as to_timestamp_ltz(ts, 3)"}
+  watermark: {column: at, align: both, max_drift: 5s}
+nodes:
+  fast: {source: {file: {path: "${fast}", rate: 2000}}, <<: *timed}
+  slow: {source: {file: {path: "${slow}", rate: 40}}, <<: *timed}
+  count: {from: [fast, slow], aggregate: {n: count(*)}, emit: end}
+  result: {from: count, sink: print}
+"""
+
 
 def put(directory, name, times):
     """A file that is complete when it is seen."""
@@ -89,6 +104,27 @@ class Time(unittest.TestCase):
             job = cluster.submit(path, "-p", "4", input=directory, idle="0s")
             self.watermark_is(cluster, job, 57999, idle=False)
             cluster.cli("cancel", job)
+
+    def test_aligned_sources_wait_for_the_slowest(self):
+        """Without it the fast source would be through in a second, the slow one in three."""
+        with Cluster(taskmanagers=1, slots=2, options={"heartbeat.interval": "50ms"}) as cluster:
+            (cluster.directory / "fast").write_text("".join(f"{ts}\n" for ts in range(0, 100000, 50)))
+            (cluster.directory / "slow").write_text("".join(f"{ts}\n" for ts in range(0, 120000, 1000)))
+            path = cluster.directory / "job.yaml"
+            path.write_text(ALIGNED)
+            job = cluster.submit(path, fast=cluster.directory / "fast", slow=cluster.directory / "slow")
+            compared = 0
+            while cluster.job(job)["state"] not in ("FINISHED", "FAILED", "CANCELED"):
+                fast, slow = (node(cluster, job, name).get("watermark") for name in ("fast", "slow"))
+                if fast is not None and slow is not None and fast < 99000:
+                    # After a pause the rate lets go a tenth of a second's rows at once, 10 s.
+                    self.assertLess(fast, slow + 5000 + 10000)
+                    compared += slow > 0
+            self.assertGreater(compared, 10)
+            cluster.wait_state(job, "FINISHED")
+            self.assertGreater(cluster.completed_checkpoints(job), 3, "a source that waits passes barriers")
+            manager = cluster.get("/taskmanagers")["taskmanagers"][0]["id"]
+            self.assertIn("+I[2120]", cluster.rest(f"/taskmanagers/{manager}/stdout")[1])
 
 
 if __name__ == "__main__":

@@ -157,6 +157,7 @@ static void act(struct sim *sim, uint32_t index, struct control_action *action)
     case CONTROL_ABORT:
     case CONTROL_COMPLETED:
     case CONTROL_SPLITS:
+    case CONTROL_ALIGN:
     case CONTROL_FINISH:
         sim_task_command(sim, index, action);
         break;

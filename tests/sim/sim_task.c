@@ -244,6 +244,7 @@ void sim_task_command(struct sim *sim, uint32_t index, struct control_action *ac
     case CONTROL_FINISH:
         task->is_finish_told = true;
         break;
+    case CONTROL_ALIGN: /* its sources have no event time */
     case CONTROL_CONNECT:
     case CONTROL_CLOSE:
     case CONTROL_SEND:

@@ -105,6 +105,36 @@ START_TEST(every_kind_survives)
 }
 END_TEST
 
+START_TEST(a_heartbeat_is_answered_with_limits)
+{
+    static const uint8_t tail[] = {0x3A, 2, 9, 10, 0x42, 3, 3, 0xD0, 0x0F};
+    struct message *message = sample(MESSAGE_HEARTBEAT_REPLY);
+    free(message->targets.attempts);
+    message->targets.attempts = allocate_array(2, sizeof(struct attempt_id));
+    message->targets.limits_ms = allocate_array(2, sizeof(int64_t));
+    message->targets.count = 2;
+    message->targets.attempts[0].value = 9;
+    message->targets.attempts[1].value = 10;
+    message->targets.limits_ms[0] = -2;
+    message->targets.limits_ms[1] = 1000;
+    struct text bytes;
+    encode(message, &bytes);
+    ck_assert_mem_eq(bytes.bytes + bytes.size - sizeof(tail), tail, sizeof(tail));
+    struct message *decoded = NULL;
+    struct error err;
+    ck_assert_int_eq(message_decode(bytes.bytes, bytes.size, &decoded, &err), STATUS_OK);
+    ck_assert_int_eq(decoded->targets.limits_ms[0], -2);
+    ck_assert_int_eq(decoded->targets.limits_ms[1], 1000);
+    message_destroy(decoded);
+    /* One limit less than there are targets. */
+    bytes.bytes[bytes.size - sizeof(tail) + 5] = 1;
+    bytes.size -= 2;
+    ck_assert_int_eq(message_decode(bytes.bytes, bytes.size, &decoded, &err), STATUS_CORRUPT);
+    text_done(&bytes);
+    check_round_trip(message);
+}
+END_TEST
+
 START_TEST(golden_bytes_of_a_trigger)
 {
     static const uint8_t golden[] = {
@@ -195,6 +225,7 @@ int main(void)
     Suite *suite = suite_create("message");
     TCase *cases = tcase_create("all");
     tcase_add_test(cases, every_kind_survives);
+    tcase_add_test(cases, a_heartbeat_is_answered_with_limits);
     tcase_add_test(cases, golden_bytes_of_a_trigger);
     tcase_add_test(cases, damaged_bytes_do_no_harm);
     tcase_add_test(cases, paths_have_two_forms);

@@ -317,15 +317,33 @@ END_TEST
 START_TEST(those_ahead_of_the_limit_pause)
 {
     struct fixture f;
+    const struct source_time_options options = {
+        .idle_us = 30 * SECOND_US, .interval_us = 200000, .max_drift_ms = 1000};
     set_up(&f, 0, 30, WATERMARK_NONE);
-    source_time_add_split(&f.time, "a", 1000, false);
-    source_time_add_split(&f.time, "b", 400, false);
+    source_time_init(&f.time, &options, WATERMARK_NONE, f.now_us);
+    source_time_add_split(&f.time, "a", WATERMARK_NONE, false);
+    source_time_add_split(&f.time, "b", WATERMARK_NONE, false);
     pass(&f, 0);
-    ck_assert(!source_time_must_pause(&f.time, 0));
-    ck_assert_int_eq(source_time_least_ms(&f.time), 400);
-    source_time_set_limit(&f.time, 900);
+    ck_assert(!source_time_must_pause(&f.time, 0)); /* it has nothing to wait with yet */
+    source_time_on_rows(&f.time, 0, 1501);
+    ck_assert(source_time_is_due(&f.time, f.now_us));
+    ck_assert(source_time_must_pause(&f.time, 0)); /* nothing is known of the others */
+    source_time_on_rows(&f.time, 1, 401);
+    source_time_set_limit(&f.time, 5000);
+    pass(&f, 1); /* within the task at once */
     ck_assert(source_time_must_pause(&f.time, 0));
     ck_assert(!source_time_must_pause(&f.time, 1));
+    source_time_on_rows(&f.time, 1, 501);
+    pass(&f, 1);
+    ck_assert(!source_time_must_pause(&f.time, 0));
+    source_time_set_limit(&f.time, 450); /* what the group says */
+    ck_assert(source_time_is_due(&f.time, f.now_us));
+    ck_assert(source_time_must_pause(&f.time, 0));
+    ck_assert(source_time_must_pause(&f.time, 1));
+    source_time_set_limit(&f.time, WATERMARK_MAX);
+    f.status[1] = SPLIT_FINISHED;
+    pass(&f, 1);
+    ck_assert(!source_time_must_pause(&f.time, 0));
     source_time_done(&f.time);
 }
 END_TEST

@@ -2,8 +2,8 @@
  * The options of event time at a source: the clause `watermark` of a job, the settings
  * "watermark.*" of the operator "watermark", and what its task makes of them.
  */
-#ifndef COMMON_API_WATERMARK_OPTIONS_H
-#define COMMON_API_WATERMARK_OPTIONS_H
+#ifndef COMMON_CONFIG_WATERMARK_OPTIONS_H
+#define COMMON_CONFIG_WATERMARK_OPTIONS_H
 
 #include "common/config/option.h"
 

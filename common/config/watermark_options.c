@@ -1,5 +1,5 @@
 /* The table of watermark_options.h. */
-#include "common/api/watermark_options.h"
+#include "common/config/watermark_options.h"
 
 #define YEAR_MS (INT64_C(366) * 86400000)
 
