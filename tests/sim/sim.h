@@ -1,6 +1,6 @@
 /*
  * The simulator: one JobManager core and some TaskManager controls, unchanged, in one thread, with
- * simulated time, network, storage and tasks. A seed decides everything; see sim_main.c.
+ * simulated time, network, storage, tasks and jobs. A seed decides everything; see sim_main.c.
  */
 #ifndef TESTS_SIM_SIM_H
 #define TESTS_SIM_SIM_H
@@ -13,6 +13,7 @@
 #define SIM_KEYS             8
 #define SIM_TASK_MANAGER_MAX 4
 #define SIM_SOURCE_MAX       2
+#define SIM_JOB_MAX          3
 #define SIM_VIOLATION_MAX    500
 
 enum sim_plant {
@@ -73,6 +74,7 @@ struct sim_event {
     enum sim_event_kind kind;
     uint64_t number;     /* link, TaskManager, attempt... */
     uint64_t generation; /* of the process it is for */
+    uint32_t job;        /* DISCOVER, SUBMIT, CANCEL: index */
     void *content;       /* owned */
     size_t size;
 };
@@ -97,6 +99,35 @@ struct sim_channel {
 };
 
 struct sim_task; /* sim_task.c */
+
+enum sim_strategy {
+    STRATEGY_EXPONENTIAL,
+    STRATEGY_FIXED_DELAY,
+    STRATEGY_FAILURE_RATE,
+    STRATEGY_NONE, /* the job may end as FAILED */
+    STRATEGY_COUNT,
+};
+
+struct sim_job {
+    struct job_id id;
+    uint32_t source_count; /* independent pipelines: failover regions */
+    uint32_t parallelism;
+    uint32_t split_count; /* per source */
+    uint32_t records_per_split;
+    bool checkpoints_on;
+    enum sim_strategy strategy;
+    int32_t from; /* starts from a checkpoint of that job, which is canceled; -1: from nothing */
+    char *restore_path;
+    int64_t expected[SIM_KEYS];
+    int64_t results[SIM_SOURCE_MAX][8][SIM_KEYS]; /* per pipeline and sum subtask */
+    bool is_submitted;                            /* acknowledged */
+    bool is_cancel_wanted;
+    bool is_done;
+    bool keeps_files; /* it ended as CANCELED or FAILED */
+    uint64_t newest_checkpoint;
+    uint64_t newest_checkpoint_step; /* in which it was triggered */
+    uint32_t restart_count;
+};
 
 struct sim_task_manager {
     bool is_alive;
@@ -157,17 +188,9 @@ struct sim {
     size_t channel_count;
     size_t channel_capacity;
 
-    /* the job */
-    struct job_id job;
-    uint32_t source_count; /* independent pipelines: failover regions */
-    uint32_t parallelism;
-    uint32_t split_count; /* per source */
-    uint32_t records_per_split;
-    int64_t expected[SIM_KEYS];
-    int64_t results[SIM_SOURCE_MAX][8][SIM_KEYS]; /* per pipeline and sum subtask */
-    bool is_submitted;                            /* acknowledged */
-    bool is_cancel_wanted;
-    bool is_done;
+    struct sim_job jobs[SIM_JOB_MAX];
+    uint32_t job_count;
+    bool is_done; /* all have ended */
 
     /* faults */
     int64_t faults_until_ms;
@@ -176,13 +199,13 @@ struct sim {
     uint32_t duplicate_permille;
     uint32_t crash_permille; /* of the JobManager between two actions */
     uint32_t slow_ms;
+    uint32_t hang_permille; /* a task that is canceled takes up to 25 s to end */
 
+    uint64_t step;           /* of the core */
     uint64_t newest_attempt; /* ever deployed */
-    uint64_t newest_checkpoint;
     uint64_t violation_count;
     char violation[SIM_VIOLATION_MAX];
     uint64_t completed_count;
-    uint64_t restart_count;
 };
 
 void sim_violate(struct sim *sim, const char *format, ...) __attribute__((format(printf, 2, 3)));
@@ -199,9 +222,12 @@ void sim_core_kill(struct sim *sim);
 void sim_core_step(struct sim *sim, struct core_event *event);
 void sim_core_on_storage(struct sim *sim, struct sim_event *event);
 void sim_core_on_discover(struct sim *sim, const struct sim_event *event);
-void sim_core_submit(struct sim *sim);
-void sim_check_checkpoint(struct sim *sim, uint64_t id, const char *when);
+void sim_core_submit(struct sim *sim, uint32_t index);
+void sim_check_checkpoint(struct sim *sim, const struct sim_job *job, uint64_t id,
+                          const char *when);
 void sim_check_retained(struct sim *sim, const char *when);
+/* The newest checkpoint that the store names of the job; 0: none. */
+uint64_t sim_newest_retained(struct sim *sim, const struct sim_job *job);
 void sim_check_end(struct sim *sim);
 
 /* sim_network.c: links and the TaskManagers' side */
@@ -220,11 +246,15 @@ void sim_tasks_turn(struct sim *sim, uint32_t index);
 void sim_task_on_sent(struct sim *sim, struct sim_event *event);
 void sim_task_fail_one(struct sim *sim, uint32_t index);
 void sim_tasks_done(struct sim_task_manager *task_manager);
-struct job_graph *sim_graph(const struct sim *sim);
+
+/* sim_job.c */
+/* Draws the jobs of a seed. */
+void sim_choose_jobs(struct sim *sim);
+struct sim_job *sim_find_job(struct sim *sim, struct job_id id);
+struct job_graph *sim_graph(const struct sim_job *job);
 /* What a record at that position of "split-<n>" adds, and to which key: the same functions make the
  * input and the expectation. */
 uint32_t sim_key_at(const char *split, uint32_t position);
 int64_t sim_amount_at(const char *split, uint32_t position);
-void sim_expect(struct sim *sim);
 
 #endif

@@ -78,11 +78,11 @@ void sim_store_done(struct sim_store *store)
 
 /* ---- what must hold ---- */
 
-static bool read_record(struct sim *sim, struct stored_job *ret_record)
+static bool read_record(struct sim *sim, const struct sim_job *job, struct stored_job *ret_record)
 {
     char id[ID_TEXT_SIZE];
     struct error err;
-    id128_format(sim->job.value, id);
+    id128_format(job->id.value, id);
     SCOPED_TEXT char *path = format_text("jobs/%s/state", id);
     const struct sim_file *file = sim_store_find(&sim->job_store, path);
     if (file == NULL)
@@ -93,12 +93,13 @@ static bool read_record(struct sim *sim, struct stored_job *ret_record)
     return false;
 }
 
-void sim_check_checkpoint(struct sim *sim, uint64_t number, const char *when)
+void sim_check_checkpoint(struct sim *sim, const struct sim_job *job, uint64_t number,
+                          const char *when)
 {
     char id[ID_TEXT_SIZE];
     struct error err;
     struct checkpoint_metadata metadata = {0};
-    id128_format(sim->job.value, id);
+    id128_format(job->id.value, id);
     SCOPED_TEXT char *path = format_text("%s/chk-%llu/_metadata", id, (unsigned long long)number);
     const struct sim_file *file = sim_store_find(&sim->checkpoints, path);
     if (file == NULL) {
@@ -126,19 +127,34 @@ void sim_check_retained(struct sim *sim, const char *when)
 {
     SCOPED(free) void *memory = allocate(sizeof(struct stored_job));
     struct stored_job *record = memory;
-    if (!read_record(sim, record))
-        return;
-    for (size_t i = 0; i < record->retained_count; i++)
-        sim_check_checkpoint(sim, record->retained[i], when);
-    stored_job_done(record);
+    for (uint32_t j = 0; j < sim->job_count; j++) {
+        if (!read_record(sim, &sim->jobs[j], record))
+            continue;
+        for (size_t i = 0; i < record->retained_count; i++)
+            sim_check_checkpoint(sim, &sim->jobs[j], record->retained[i], when);
+        stored_job_done(record);
+    }
 }
 
-static void check_announced(struct sim *sim, uint64_t number)
+uint64_t sim_newest_retained(struct sim *sim, const struct sim_job *job)
+{
+    SCOPED(free) void *memory = allocate(sizeof(struct stored_job));
+    struct stored_job *record = memory;
+    uint64_t newest = 0;
+    if (!read_record(sim, job, record))
+        return 0;
+    for (size_t i = 0; i < record->retained_count; i++)
+        newest = record->retained[i] > newest ? record->retained[i] : newest;
+    stored_job_done(record);
+    return newest;
+}
+
+static void check_announced(struct sim *sim, const struct sim_job *job, uint64_t number)
 {
     SCOPED(free) void *memory = allocate(sizeof(struct stored_job));
     struct stored_job *record = memory;
     bool is_named = false;
-    if (read_record(sim, record)) {
+    if (read_record(sim, job, record)) {
         for (size_t i = 0; i < record->retained_count; i++)
             is_named |= record->retained[i] == number;
         stored_job_done(record);
@@ -146,21 +162,28 @@ static void check_announced(struct sim *sim, uint64_t number)
     if (!is_named)
         sim_violate(sim, "checkpoint %llu was announced, but the store does not name it",
                     (unsigned long long)number);
-    sim_check_checkpoint(sim, number, "announced");
+    sim_check_checkpoint(sim, job, number, "announced");
 }
 
-static void check_sent(struct sim *sim, const struct message *message, uint64_t step_checkpoint)
+static void check_sent(struct sim *sim, const struct message *message)
 {
-    if (message->kind == MESSAGE_TRIGGER) {
-        const uint64_t checkpoint = message->checkpoint.checkpoint.value;
-        if (checkpoint < sim->newest_checkpoint ||
-            (checkpoint == sim->newest_checkpoint && step_checkpoint != checkpoint))
-            sim_violate(sim, "checkpoint id %llu is used twice", (unsigned long long)checkpoint);
-        sim->newest_checkpoint = checkpoint;
-    } else if (message->kind == MESSAGE_COMPLETED) {
-        check_announced(sim, message->checkpoint.checkpoint.value);
+    if (message->kind != MESSAGE_TRIGGER && message->kind != MESSAGE_COMPLETED)
+        return;
+    struct sim_job *job = sim_find_job(sim, message->job);
+    const uint64_t checkpoint = message->checkpoint.checkpoint.value;
+    if (message->kind == MESSAGE_COMPLETED) {
+        check_announced(sim, job, checkpoint);
         sim->completed_count++;
+        return;
     }
+    if (!job->checkpoints_on)
+        sim_violate(sim, "checkpoint %llu of a job without checkpoints",
+                    (unsigned long long)checkpoint);
+    if (checkpoint < job->newest_checkpoint ||
+        (checkpoint == job->newest_checkpoint && job->newest_checkpoint_step != sim->step))
+        sim_violate(sim, "checkpoint id %llu is used twice", (unsigned long long)checkpoint);
+    job->newest_checkpoint = checkpoint;
+    job->newest_checkpoint_step = sim->step;
 }
 
 /* ---- storage ---- */
@@ -194,7 +217,20 @@ static void sweep(struct sim *sim, const struct storage_request *request)
     }
 }
 
-static void apply(struct sim *sim, const struct storage_request *request)
+/* paths: from, to, from, to. */
+static enum status copy_files(struct sim *sim, const struct storage_request *request)
+{
+    for (size_t i = 0; i + 1 < request->path_count; i += 2) {
+        const struct sim_file *from = sim_store_find(&sim->checkpoints, request->paths[i]);
+        if (from == NULL)
+            return STATUS_NOT_FOUND;
+        SCOPED_TEXT char *bytes = copy_text_n(from->bytes, from->size);
+        sim_store_put(&sim->checkpoints, request->paths[i + 1], bytes, from->size);
+    }
+    return STATUS_OK;
+}
+
+static enum status apply(struct sim *sim, const struct storage_request *request)
 {
     SCOPED_TEXT char *below = format_text("%s/", request->path == NULL ? "" : request->path);
     switch (request->kind) {
@@ -231,11 +267,13 @@ static void apply(struct sim *sim, const struct storage_request *request)
         sweep(sim, request);
         sim_check_retained(sim, "sweep");
         break;
+    case STORAGE_COPY:
+        return copy_files(sim, request);
     case STORAGE_LOAD:
     case STORAGE_READ_METADATA:
-    case STORAGE_COPY:
         break;
     }
+    return STATUS_OK;
 }
 
 static void request_destroy(struct storage_request *request)
@@ -318,8 +356,10 @@ void sim_core_on_storage(struct sim *sim, struct sim_event *event)
         is_applied = is_applied && sim_chance(sim, 500); /* result unknown */
     }
     if (is_applied && !(sim->plant == PLANT_STORE_LIES && sim_chance(sim, 300) &&
-                        request->kind == STORAGE_PUT_RECORD))
-        apply(sim, request);
+                        request->kind == STORAGE_PUT_RECORD)) {
+        const enum status applied = apply(sim, request);
+        code = code == STATUS_OK ? applied : code;
+    }
     answer(sim, request, code);
     request_destroy(request);
 }
@@ -370,7 +410,7 @@ static void settle_storage(struct sim *sim)
         const bool is_applied = sim_chance(sim, 500);
         first->content = NULL;
         if (is_applied)
-            apply(sim, request);
+            (void)apply(sim, request);
         request_destroy(request);
         for (size_t i = 0; !is_applied && i < sim->heap_count; i++) {
             struct sim_event *event = &sim->heap[i];
@@ -398,12 +438,12 @@ void sim_core_kill(struct sim *sim)
     (void)sim_schedule(sim, 100 + (int64_t)sim_below(sim, 3000), SIM_START_CORE, 0, 0);
 }
 
-static void act(struct sim *sim, struct core_action *action, uint64_t step_checkpoint)
+static void act(struct sim *sim, struct core_action *action)
 {
     struct sim_link *link;
     switch (action->kind) {
     case CORE_SEND:
-        check_sent(sim, action->message, step_checkpoint);
+        check_sent(sim, action->message);
         link = sim_link_of(sim, action->connection);
         if (link != NULL && link->is_open_at_core)
             sim_send(sim, link, false, action->message);
@@ -422,11 +462,14 @@ static void act(struct sim *sim, struct core_action *action, uint64_t step_check
         struct sim_event *event = sim_schedule(sim, 1 + (int64_t)sim_below(sim, 100), SIM_DISCOVER,
                                                action->discover.enumerator, sim->core_generation);
         event->size = action->discover.operator_index;
+        event->job = (uint32_t)(sim_find_job(sim, action->discover.job) - sim->jobs);
         break;
     }
     case CORE_REPLY:
+        if (action->reply.code != STATUS_OK)
+            sim_trace(sim, "core refuses: %s", action->reply.message);
         if (action->reply.kind == REPLY_SUBMIT && action->reply.code == STATUS_OK)
-            sim->is_submitted = true;
+            sim_find_job(sim, action->reply.job)->is_submitted = true;
         break;
     case CORE_LOG:
         sim_trace(sim, "core: %s %s", action->log.event, action->log.text);
@@ -451,15 +494,13 @@ void sim_core_step(struct sim *sim, struct core_event *event)
     struct core_output output = {0};
     core_step(sim->core, event, sim->now_ms, WALL_MS + sim->now_ms, &output);
     uint64_t deployed = sim->newest_attempt;
-    uint64_t step_checkpoint = 0;
+    sim->step++;
     for (size_t i = 0; i < output.count && sim->core_alive; i++) {
         struct core_action *action = &output.actions[i];
         sim->trace_hash = (sim->trace_hash ^ (uint64_t)action->kind) * UINT64_C(0x100000001B3);
         if (action->kind == CORE_LOG)
             sim->trace_hash = hash_text(sim->trace_hash, action->log.text);
-        act(sim, action, step_checkpoint);
-        if (action->kind == CORE_SEND && action->message->kind == MESSAGE_TRIGGER)
-            step_checkpoint = action->message->checkpoint.checkpoint.value;
+        act(sim, action);
         if (action->kind == CORE_SEND && action->message->kind == MESSAGE_DEPLOY)
             for (size_t t = 0; t < action->message->deploy.task_count; t++) {
                 const uint64_t attempt = action->message->deploy.tasks[t].attempt.value;
@@ -483,11 +524,12 @@ void sim_core_on_discover(struct sim *sim, const struct sim_event *from)
     if (!sim->core_alive || from->generation != sim->core_generation)
         return;
     struct core_event event = {.kind = CORE_EVENT_DISCOVERED};
-    event.discovered.job = sim->job;
+    const struct sim_job *job = &sim->jobs[from->job];
+    event.discovered.job = job->id;
     event.discovered.operator_index = (uint32_t)from->size;
     event.discovered.enumerator = from->number;
     event.discovered.is_last = sim_chance(sim, 500);
-    for (uint32_t i = 0; i < sim->split_count; i++) {
+    for (uint32_t i = 0; i < job->split_count; i++) {
         char id[32];
         (void)snprintf(id, sizeof(id), "split-%u", i);
         if (event.discovered.is_last || sim_chance(sim, 700))
@@ -497,41 +539,88 @@ void sim_core_on_discover(struct sim *sim, const struct sim_event *from)
         struct sim_event *again =
             sim_schedule(sim, 200, SIM_DISCOVER, from->number, sim->core_generation);
         again->size = from->size;
+        again->job = from->job;
     }
     sim_core_step(sim, &event);
     source_split_list_done(&event.discovered.splits);
 }
 
-void sim_core_submit(struct sim *sim)
+/* The newest retained checkpoint of the job that this one continues. false: not yet, or never. */
+static bool find_restore(struct sim *sim, struct sim_job *job, struct core_event *event)
 {
-    (void)sim_schedule(sim, 1000, SIM_SUBMIT, 0, 0);
+    const struct sim_job *before = &sim->jobs[job->from];
+    if (!before->is_done)
+        return false;
+    const uint64_t number = before->keeps_files ? sim_newest_retained(sim, before) : 0;
+    if (number == 0) {
+        job->is_done = true; /* it finished before it was canceled, or had no checkpoint yet */
+        return false;
+    }
+    char id[ID_TEXT_SIZE];
+    id128_format(before->id.value, id);
+    free(job->restore_path);
+    job->restore_path = format_text("%s/chk-%llu", id, (unsigned long long)number);
+    SCOPED_TEXT char *path = format_text("%s/_metadata", job->restore_path);
+    const struct sim_file *file = sim_store_find(&sim->checkpoints, path);
+    if (file == NULL)
+        return false; /* told by sim_check_retained */
+    event->submit.restore_path = job->restore_path;
+    event->submit.restore_metadata = file->bytes;
+    event->submit.restore_metadata_size = file->size;
+    return true;
+}
+
+void sim_core_submit(struct sim *sim, uint32_t index)
+{
+    struct sim_job *job = &sim->jobs[index];
+    if (job->is_done)
+        return;
+    sim_schedule(sim, 1000, SIM_SUBMIT, 0, 0)->job = index;
     if (!sim->core_alive)
         return;
-    if (sim->is_submitted) {
-        if (core_is_ready(sim->core) && core_find_graph(sim->core, sim->job) == NULL)
+    if (job->is_submitted) {
+        if (core_is_ready(sim->core) && core_find_graph(sim->core, job->id) == NULL)
             sim_violate(sim, "an acknowledged job is lost");
         return;
     }
     struct core_event event = {.kind = CORE_EVENT_SUBMIT};
     event.submit.token = 1;
-    event.submit.job = sim->job;
-    event.submit.graph = sim_graph(sim);
+    event.submit.job = job->id;
+    if (job->from >= 0 && !find_restore(sim, job, &event))
+        return;
+    event.submit.graph = sim_graph(job);
     sim_core_step(sim, &event);
 }
 
 /* ---- the end ---- */
 
-static void check_results(struct sim *sim)
+static void check_results(struct sim *sim, const struct sim_job *job)
 {
     for (uint32_t key = 0; key < SIM_KEYS; key++) {
         int64_t sum = 0;
-        for (uint32_t source = 0; source < sim->source_count; source++)
-            for (uint32_t subtask = 0; subtask < sim->parallelism; subtask++)
-                sum += sim->results[source][subtask][key];
-        if (sum != sim->expected[key] * sim->source_count)
+        for (uint32_t source = 0; source < job->source_count; source++)
+            for (uint32_t subtask = 0; subtask < job->parallelism; subtask++)
+                sum += job->results[source][subtask][key];
+        if (sum != job->expected[key] * job->source_count)
             sim_violate(sim, "key %u is %lld, expected %lld", key, (long long)sum,
-                        (long long)sim->expected[key] * sim->source_count);
+                        (long long)job->expected[key] * job->source_count);
     }
+}
+
+static void check_job(struct sim *sim, struct sim_job *job, const struct job_snapshot *shown)
+{
+    if (job->is_done || !job_status_is_terminal(shown->status))
+        return;
+    if (shown->status == JOB_FAILED && job->strategy != STRATEGY_NONE)
+        sim_violate(sim, "the job has FAILED: %s",
+                    shown->exception_count > 0 ? shown->exceptions[0].message : "");
+    if (shown->status == JOB_CANCELED && !job->is_cancel_wanted)
+        sim_violate(sim, "the job is CANCELED, and nobody asked for it");
+    if (shown->status == JOB_FINISHED)
+        check_results(sim, job);
+    job->keeps_files = shown->status != JOB_FINISHED;
+    job->restart_count = shown->restart_count;
+    job->is_done = true;
 }
 
 void sim_check_end(struct sim *sim)
@@ -540,21 +629,13 @@ void sim_check_end(struct sim *sim)
         return;
     struct cluster_snapshot snapshot;
     core_snapshot(sim->core, &snapshot);
-    for (size_t i = 0; i < snapshot.job_count; i++) {
-        const struct job_snapshot *job = &snapshot.jobs[i];
-        const bool is_finished = job->status == JOB_FINISHED;
-        if (job->status == JOB_FAILED)
-            sim_violate(sim, "the job has FAILED: %s",
-                        job->exception_count > 0 ? job->exceptions[0].message : "");
-        if (job->status != JOB_CANCELED && !is_finished)
-            continue;
-        if (snapshot.free_slot_count != snapshot.slot_count)
-            sim_violate(sim, "the job has ended, but %u of %u slots are free",
-                        snapshot.free_slot_count, snapshot.slot_count);
-        if (is_finished)
-            check_results(sim);
-        sim->restart_count = job->restart_count;
-        sim->is_done = true;
-    }
+    for (size_t i = 0; i < snapshot.job_count; i++)
+        check_job(sim, sim_find_job(sim, snapshot.jobs[i].id), &snapshot.jobs[i]);
+    sim->is_done = true;
+    for (uint32_t i = 0; i < sim->job_count; i++)
+        sim->is_done &= sim->jobs[i].is_done;
+    if (sim->is_done && snapshot.free_slot_count != snapshot.slot_count)
+        sim_violate(sim, "all jobs have ended, but %u of %u slots are free",
+                    snapshot.free_slot_count, snapshot.slot_count);
     cluster_snapshot_done(&snapshot);
 }

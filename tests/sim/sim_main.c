@@ -1,9 +1,11 @@
 /*
  * sim --seeds N --first-seed S [--trace] [--plant K]
  *
- * Each seed is one cluster and one job under kills, broken and partitioned links, lost and doubled
- * messages, failing stores and frozen processes; then the faults stop, and the job must end with
- * exactly the right sums. The same seed gives the same run, byte for byte (checked every 50 seeds).
+ * Each seed is one cluster and one to three jobs (with and without checkpoints, with each restart
+ * strategy, some canceled, some started from the checkpoint of a canceled one) under kills, broken
+ * and partitioned links, lost and doubled messages, failing stores, frozen processes and tasks that
+ * do not end when they are canceled; then the faults stop, and every job must end with exactly the
+ * right sums. The same seed gives the same run, byte for byte (checked every 50 seeds).
  * A failing seed is run again with its trace by: sim --seeds 1 --first-seed S --trace.
  */
 #include "tests/sim/sim.h"
@@ -166,14 +168,16 @@ static void on_core_tick(struct sim *sim, const struct sim_event *event)
         sim_core_step(sim, &tick);
 }
 
-static void on_cancel(struct sim *sim)
+static void on_cancel(struct sim *sim, uint32_t index)
 {
     struct core_event event = {.kind = CORE_EVENT_CANCEL};
-    event.cancel.job = sim->job;
+    event.cancel.job = sim->jobs[index].id;
     event.cancel.token = 2;
+    if (sim->jobs[index].is_done)
+        return;
     if (sim->core_alive)
         sim_core_step(sim, &event);
-    (void)sim_schedule(sim, 2000, SIM_CANCEL, 0, 0);
+    sim_schedule(sim, 2000, SIM_CANCEL, 0, 0)->job = index;
 }
 
 /* Is the event for a TaskManager that is stopped? Then it waits. */
@@ -236,10 +240,10 @@ static void dispatch(struct sim *sim, struct sim_event *event)
         sim_task_manager_start(sim, (uint32_t)event->number);
         break;
     case SIM_SUBMIT:
-        sim_core_submit(sim);
+        sim_core_submit(sim, event->job);
         break;
     case SIM_CANCEL:
-        on_cancel(sim);
+        on_cancel(sim, event->job);
         break;
     }
 }
@@ -249,14 +253,6 @@ static void dispatch(struct sim *sim, struct sim_event *event)
 static void choose(struct sim *sim)
 {
     sim->task_manager_count = 1 + (uint32_t)sim_below(sim, SIM_TASK_MANAGER_MAX);
-    sim->source_count = 1 + (uint32_t)sim_below(sim, SIM_SOURCE_MAX);
-    sim->parallelism =
-        1 +
-        (uint32_t)sim_below(sim, sim->task_manager_count * 2 > 3 ? 3 : sim->task_manager_count * 2);
-    sim->split_count = 1 + (uint32_t)sim_below(sim, 8);
-    sim->records_per_split = 50 + (uint32_t)sim_below(sim, 1500);
-    sim->job.value.bytes[0] = 9;
-    sim->job.value.bytes[15] = (uint8_t)sim->seed;
     sim->faults_until_ms = FAULTS_MS;
     static const uint32_t storage[] = {0, 0, 5, 30};
     static const uint32_t network[] = {0, 0, 2, 20};
@@ -265,30 +261,43 @@ static void choose(struct sim *sim)
     sim->duplicate_permille = network[sim_below(sim, 4)] * 5;
     sim->crash_permille = network[sim_below(sim, 4)] / 2;
     sim->slow_ms = (uint32_t)(sim_below(sim, 3) == 0 ? sim_below(sim, 500) : 0);
-    sim->is_cancel_wanted = sim_chance(sim, 50);
+    sim->hang_permille = sim_chance(sim, 300) ? 100 : 0;
+    sim_choose_jobs(sim);
 }
 
 static void start(struct sim *sim)
 {
     choose(sim);
-    sim_expect(sim);
     sim_core_start(sim);
     for (uint32_t i = 0; i < sim->task_manager_count; i++)
         (void)sim_schedule(sim, (int64_t)sim_below(sim, 1000), SIM_START_TASK_MANAGER, i, 0);
-    (void)sim_schedule(sim, 10, SIM_SUBMIT, 0, 0);
     (void)sim_schedule(sim, 500, SIM_FAULT, 0, 0);
-    if (sim->is_cancel_wanted)
-        (void)sim_schedule(sim, 2000 + (int64_t)sim_below(sim, 20000), SIM_CANCEL, 0, 0);
+    for (uint32_t i = 0; i < sim->job_count; i++) {
+        const int64_t begin_ms = i == 0 ? 10 : (int64_t)sim_below(sim, 10000);
+        sim_schedule(sim, begin_ms, SIM_SUBMIT, 0, 0)->job = i;
+        if (sim->jobs[i].is_cancel_wanted)
+            sim_schedule(sim, begin_ms + 2000 + (int64_t)sim_below(sim, 20000), SIM_CANCEL, 0, 0)
+                ->job = i;
+    }
 }
 
-/* What the cluster has left behind when everything is over. */
+/* What the cluster has left behind when everything is over: only files of jobs that keep them, and
+ * of those what is retained. */
 static void check_orphans(struct sim *sim)
 {
-    if (sim->checkpoints.count > 0 && !sim->is_cancel_wanted)
-        sim_violate(sim, "%zu files are left, the first: %s", sim->checkpoints.count,
-                    sim->checkpoints.files[0].path);
-    if (sim->is_cancel_wanted)
-        sim_check_retained(sim, "after cancel");
+    for (size_t i = 0; i < sim->checkpoints.count; i++) {
+        bool is_kept = false;
+        for (uint32_t j = 0; j < sim->job_count; j++) {
+            char id[ID_TEXT_SIZE];
+            id128_format(sim->jobs[j].id.value, id);
+            is_kept |= sim->jobs[j].keeps_files && sim->jobs[j].checkpoints_on &&
+                       strncmp(sim->checkpoints.files[i].path, id, strlen(id)) == 0;
+        }
+        if (!is_kept)
+            sim_violate(sim, "%zu files are left, one that nobody keeps: %s",
+                        sim->checkpoints.count, sim->checkpoints.files[i].path);
+    }
+    sim_check_retained(sim, "at the end");
 }
 
 static void release_event(struct sim_event *event)
@@ -324,6 +333,8 @@ static void done(struct sim *sim)
         free(sim->channels[i]);
     }
     free(sim->channels);
+    for (uint32_t i = 0; i < sim->job_count; i++)
+        free(sim->jobs[i].restore_path);
     core_destroy(sim->core);
     sim_store_done(&sim->job_store);
     sim_store_done(&sim->checkpoints);
@@ -338,7 +349,7 @@ static void run_until_done(struct sim *sim)
         struct sim_event event = take_first(sim);
         sim->now_ms = event.time_ms;
         if (sim->now_ms > FAULTS_MS + HEAL_MS) {
-            sim_violate(sim, "the job has not ended %d s after the last fault", HEAL_MS / 1000);
+            sim_violate(sim, "a job has not ended %d s after the last fault", HEAL_MS / 1000);
             release_event(&event);
             return;
         }
@@ -375,6 +386,8 @@ struct outcome {
     uint64_t completed;
     uint64_t restarts;
     uint64_t epochs;
+    uint64_t jobs;
+    uint64_t restored; /* jobs that started from a checkpoint of another */
 };
 
 static struct outcome run_seed(uint64_t seed, enum sim_plant plant, bool trace)
@@ -387,8 +400,15 @@ static struct outcome run_seed(uint64_t seed, enum sim_plant plant, bool trace)
     start(sim);
     run_until_done(sim);
     settle(sim);
-    const struct outcome outcome = {sim->violation_count, sim->trace_hash, sim->completed_count,
-                                    sim->restart_count, sim->leader_epoch};
+    struct outcome outcome = {.violations = sim->violation_count,
+                              .hash = sim->trace_hash,
+                              .completed = sim->completed_count,
+                              .epochs = sim->leader_epoch,
+                              .jobs = sim->job_count};
+    for (uint32_t i = 0; i < sim->job_count; i++) {
+        outcome.restarts += sim->jobs[i].restart_count;
+        outcome.restored += sim->jobs[i].restore_path != NULL;
+    }
     if (sim->violation_count > 0 && plant == PLANT_NONE)
         (void)printf("seed %llu: %s\n", (unsigned long long)seed, sim->violation);
     done(sim);
@@ -446,6 +466,8 @@ int main(int argc, char **argv)
         total.completed += outcome.completed;
         total.restarts += outcome.restarts;
         total.epochs += outcome.epochs;
+        total.jobs += outcome.jobs;
+        total.restored += outcome.restored;
         if (seed % 50 == 0 && run_seed(seed, PLANT_NONE, false).hash != outcome.hash) {
             (void)printf("seed %llu: two runs differ\n", (unsigned long long)seed);
             total.violations++;
@@ -454,7 +476,9 @@ int main(int argc, char **argv)
     (void)clock_gettime(CLOCK_MONOTONIC, &end);
     const double seconds =
         (double)(end.tv_sec - begin.tv_sec) + (double)(end.tv_nsec - begin.tv_nsec) / 1e9;
-    (void)printf("checkpoint announcements=%llu restarts=%llu leaders=%llu\n",
+    (void)printf("jobs=%llu from_checkpoints=%llu checkpoint announcements=%llu restarts=%llu "
+                 "leaders=%llu\n",
+                 (unsigned long long)total.jobs, (unsigned long long)total.restored,
                  (unsigned long long)total.completed, (unsigned long long)total.restarts,
                  (unsigned long long)total.epochs);
     (void)printf("sim: seeds=%llu violations=%llu seeds_per_second=%.1f\n",

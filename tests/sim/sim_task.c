@@ -33,6 +33,7 @@ struct sim_task {
     bool is_canceled;
     bool is_finish_told;
     bool is_broken;   /* a file of its state is missing */
+    int64_t hangs_ms; /* canceled, and does not end before */
     int64_t ready_ms; /* restored at */
     struct checkpoint_id triggered;
     struct checkpoint_id completed; /* newest known */
@@ -219,6 +220,8 @@ void sim_task_command(struct sim *sim, uint32_t index, struct control_action *ac
         return;
     switch (action->kind) {
     case CONTROL_CANCEL:
+        if (!task->is_canceled && sim_has_faults(sim) && sim_chance(sim, sim->hang_permille))
+            task->hangs_ms = sim->now_ms + (int64_t)sim_below(sim, 25000);
         task->is_canceled = true;
         break;
     case CONTROL_TRIGGER:
@@ -396,11 +399,12 @@ static void report(struct sim *sim, uint32_t index, const struct sim_task *task,
 static void source_turn(struct sim *sim, uint32_t index, struct sim_task *task)
 {
     const uint32_t peers = task->deployment->outputs[0].peer_count;
+    const struct sim_job *job = sim_find_job(sim, task->deployment->job);
     if (task->is_barrier_due && task->triggered.value > task->aborted.value)
         source_barrier(sim, index, task);
     for (int i = 0; i < BATCH_RECORDS && task->split_count > 0; i++) {
         struct sim_split *split = &task->splits[0];
-        if (split->position >= sim->records_per_split) {
+        if (split->position >= job->records_per_split) {
             free(split->id);
             task->split_count--;
             memmove(split, split + 1, task->split_count * sizeof(*split));
@@ -507,8 +511,9 @@ static bool lost_peer(const struct sim *sim, const struct sim_task *task, struct
 
 static void finish(struct sim *sim, uint32_t index, struct sim_task *task)
 {
+    struct sim_job *job = sim_find_job(sim, task->deployment->job);
     if (!task->is_source)
-        memcpy(sim->results[task->deployment->vertex / 2][task->deployment->subtask_index],
+        memcpy(job->results[task->deployment->vertex / 2][task->deployment->subtask_index],
                task->sums, sizeof(task->sums));
     report_status(sim, index, task, TASK_FINISHED, NULL);
 }
@@ -516,6 +521,8 @@ static void finish(struct sim *sim, uint32_t index, struct sim_task *task)
 static void task_turn(struct sim *sim, uint32_t index, struct sim_task *task)
 {
     struct task_failure failure = {.code = STATUS_UNAVAILABLE, .message = (char *)"peer lost"};
+    if (task->is_canceled && sim->now_ms < task->hangs_ms)
+        return;
     if (task->is_canceled) {
         report_status(sim, index, task, TASK_CANCELED, NULL);
     } else if (task->status == TASK_DEPLOYING) {
