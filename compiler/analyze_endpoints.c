@@ -14,7 +14,7 @@ static struct operator_spec spec_of(struct analyzer *analyzer)
 {
     struct logical_node *node = analyzer->node;
     const uint32_t count = node->connector.option_count + node->format.option_count;
-    struct setting *settings = pool_take(&analyzer->compiler->pool, count + 2, sizeof(*settings));
+    struct setting *settings = pool_take(&analyzer->compiler->pool, count + 1, sizeof(*settings));
     struct operator_spec spec = {.settings = settings, .name = (char *)(uintptr_t)node->name};
     struct pool *pool = &analyzer->compiler->pool;
     settings[spec.setting_count++] =
@@ -23,6 +23,11 @@ static struct operator_spec spec_of(struct analyzer *analyzer)
         SCOPED_TEXT char *key = format_text("connector.%s", node->connector.options[i].key);
         settings[spec.setting_count++] =
             (struct setting){pool_text(pool, key), node->connector.options[i].value};
+    }
+    for (uint32_t i = 0; i < node->format.option_count; i++) {
+        SCOPED_TEXT char *key = format_text("format.%s", node->format.options[i].key);
+        settings[spec.setting_count++] =
+            (struct setting){pool_text(pool, key), node->format.options[i].value};
     }
     return spec;
 }
@@ -180,12 +185,30 @@ static void read_definition(struct analyzer *analyzer, const struct named_expres
     column_definition_done(&definition);
 }
 
+static enum status format_suits(struct analyzer *analyzer, const struct schema *schema,
+                                bool is_source, struct error *err)
+{
+    const struct logical_node *node = analyzer->node;
+    const struct format *format = node->format_row;
+    const bool has_messages = is_source ? node->source == NULL || node->source->gives_messages
+                                        : node->sink == NULL || node->sink->takes_messages;
+    if (format->needs_messages && !has_messages)
+        return error_set(err, STATUS_INVALID,
+                         "its records need messages of their own, as kafka has them; %s has a "
+                         "stream of bytes: use json or csv",
+                         node->connector.name);
+    if (format->check_settings != NULL) {
+        const struct operator_spec spec = spec_of(analyzer);
+        return format->check_settings(&spec, schema, is_source, err);
+    }
+    return format->check_schema != NULL ? format->check_schema(schema, is_source, err) : STATUS_OK;
+}
+
 static void check_format(struct analyzer *analyzer, const struct schema *schema, bool is_source)
 {
     struct logical_node *node = analyzer->node;
     struct error err;
-    if (node->format_row == NULL || node->format_row->check_schema == NULL ||
-        node->format_row->check_schema(schema, is_source, &err) == STATUS_OK)
+    if (node->format_row == NULL || format_suits(analyzer, schema, is_source, &err) == STATUS_OK)
         return;
     const struct yaml_node *where =
         node->clauses[is_source ? CLAUSE_SCHEMA_COLUMNS : CLAUSE_FORMAT];

@@ -108,7 +108,7 @@ const struct clause_row job_key_table[] = {
 };
 
 const char *const later_connectors[] = {"kafka", "jdbc", "s3", NULL};
-const char *const later_formats[] = {"avro", "protobuf", "parquet", NULL};
+const char *const later_formats[] = {"protobuf", "parquet", NULL};
 
 const char *const operator_role_names[] = {
     [ROLE_SOURCE] = "source",

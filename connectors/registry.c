@@ -8,7 +8,8 @@ static const struct source_connector *const sources[] = {&source_datagen, &sourc
                                                          &source_kafka, &source_socket, NULL};
 static const struct sink_connector *const sinks[] = {&sink_blackhole, &sink_file,   &sink_kafka,
                                                      &sink_print,     &sink_socket, NULL};
-static const struct format *const formats[] = {&format_csv, &format_json, &format_raw, NULL};
+static const struct format *const formats[] = {&format_avro, &format_csv, &format_json, &format_raw,
+                                               NULL};
 
 static const struct connector_registry builtin = {
     .sources = sources,

@@ -80,6 +80,11 @@ struct format {
     enum status (*check_schema)(const struct schema *schema, bool is_source, struct error *err);
     /* The encoder ends each row with a newline, which a message of its own does not have. */
     bool ends_rows_with_newline;
+    /* Its records have no end that a stream of bytes would show: one needs a message of its own. */
+    bool needs_messages;
+    /* As check_schema, where the settings say more; called instead of it. */
+    enum status (*check_settings)(const struct operator_spec *spec, const struct schema *schema,
+                                  bool is_source, struct error *err);
 };
 
 /* ---- sources ---- */
@@ -199,6 +204,7 @@ struct source_connector {
     /* Splits do not end by themselves: they are spread evenly over the readers instead of going
      * to whoever asks first. */
     bool spreads_splits;
+    bool gives_messages; /* records are messages of their own, not parts of a stream */
 };
 
 /* ---- sinks ---- */
@@ -247,6 +253,7 @@ struct sink_connector {
     /* As those of a source. */
     enum status (*check)(const struct operator_spec *spec, struct error *err);
     enum status (*probe)(const struct operator_spec *spec, struct error *err);
+    bool takes_messages; /* a row is a message of its own, not a part of a stream */
 };
 
 bool sink_takes_changes(const struct sink_connector *sink, const struct operator_spec *spec);

@@ -7,6 +7,7 @@
 extern const struct format format_raw;
 extern const struct format format_csv;
 extern const struct format format_json;
+extern const struct format format_avro;
 
 /* Fills a decode_error and returns DECODE_ERROR: return decode_failed(error, offset, size, ...). */
 enum decode decode_failed(struct decode_error *error, uint32_t offset, uint32_t size,

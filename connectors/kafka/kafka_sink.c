@@ -510,4 +510,5 @@ const struct sink_connector sink_kafka = {
     .written_schema = written_schema,
     .takes_changes_with = is_upsert,
     .guarantee_with = guarantee_with,
+    .takes_messages = true,
 };
