@@ -107,7 +107,7 @@ const struct clause_row job_key_table[] = {
                        "The nodes by name; their order means nothing."},
 };
 
-const char *const later_connectors[] = {"kafka", "jdbc", "s3", NULL};
+const char *const later_connectors[] = {"jdbc", "s3", NULL};
 const char *const later_formats[] = {"protobuf", "parquet", NULL};
 
 const char *const operator_role_names[] = {

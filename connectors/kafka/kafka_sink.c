@@ -13,8 +13,7 @@
 #include "connectors/connectors.h"
 #include "connectors/kafka/kafka_error.h"
 #include "connectors/kafka/kafka_record_encoder.h"
-#include "connectors/kafka/kafka_topic_config.h"
-#include "connectors/kafka/kafka_topics.h"
+#include "connectors/kafka/kafka_target.h"
 
 #include "common/base/allocate.h"
 #include "common/base/log.h"
@@ -39,8 +38,7 @@ struct kafka_link {
     /* preparing; the worker reads them once the job has ended */
     enum status status;
     struct error err;
-    struct kafka_topic_config config;
-    int32_t partition_count;
+    struct kafka_target target;
     /* serving */
     _Atomic uint64_t outstanding; /* produced and neither confirmed nor refused */
     _Atomic uint64_t settled;     /* confirmed or refused since the thread last looked */
@@ -86,71 +84,13 @@ static void set_reason(struct kafka_link *link, const char *reason)
         background_wake(link->background);
 }
 
-static enum status find_or_make_topic(struct kafka_link *link, struct kafka_topic_list *topics,
-                                      struct error *err)
-{
-    const struct kafka_sink_options *options = &link->options;
-    enum status status =
-        kafka_topic_find(link->client, options->topic, KAFKA_REQUEST_MS, topics, err);
-    if (status != STATUS_NOT_FOUND)
-        return status;
-    if (!options->must_create)
-        return options->must_exist ? error_wrap(err, STATUS_INVALID, "on_missing: fail") : status;
-    status = kafka_topic_create(link->client, options->topic, options->partition_count,
-                                options->replication, NULL, KAFKA_REQUEST_MS, err);
-    if (status != STATUS_OK && status != STATUS_EXISTS)
-        return status;
-    return kafka_topic_find(link->client, options->topic, KAFKA_REQUEST_MS, topics, err);
-}
-
-/* A promise of at-least-once ends with the broker that has the only copy. */
-static void warn_of_replication(const struct kafka_link *link, const struct kafka_topic *topic)
-{
-    uint32_t least = UINT32_MAX;
-    for (uint32_t i = 0; i < topic->partition_count; i++) {
-        if (topic->partitions[i].replica_count < least)
-            least = topic->partitions[i].replica_count;
-    }
-    if (least <= 1)
-        log_event(LOG_WARN, "kafka_sink", "topic", topic->name, "warning",
-                  "replication factor 1: records that are confirmed are lost with their broker's "
-                  "disk; use 3 with min.insync.replicas=2",
-                  NULL);
-    else if (link->config.in_sync_min < 2)
-        log_event(
-            LOG_WARN, "kafka_sink", "topic", topic->name, "warning",
-            "min.insync.replicas=1: a record may be confirmed by its leader alone and be lost "
-            "with it; set it to 2",
-            NULL);
-}
-
-static enum status look_at_topic(struct kafka_link *link, struct kafka_topic_list *topics,
-                                 struct error *err)
-{
-    TRY(find_or_make_topic(link, topics, err));
-    TRY(kafka_topic_config_read(link->client, link->options.topic, KAFKA_REQUEST_MS, &link->config,
-                                err));
-    const struct kafka_topic *topic = &topics->topics[0];
-    if (topic->partition_count == 0)
-        return error_set(err, STATUS_UNAVAILABLE, "topic \"%s\" has no partition yet",
-                         link->options.topic);
-    if (link->config.is_compacted && link->options.key_count == 0)
-        return error_set(err, STATUS_INVALID,
-                         "topic \"%s\" is compacted and takes no record without a key: say `key`",
-                         link->options.topic);
-    link->partition_count = (int32_t)topic->partition_count;
-    warn_of_replication(link, topic);
-    return STATUS_OK;
-}
-
 static void prepare_run(void *memory)
 {
     struct kafka_link *link = memory;
     struct error err;
     while (!background_is_closing(link->background)) {
-        struct kafka_topic_list topics = {0};
-        link->status = look_at_topic(link, &topics, &err);
-        kafka_topic_list_done(&topics);
+        link->status = kafka_target_find(link->client, &link->options, true, KAFKA_REQUEST_MS,
+                                         &link->target, &err);
         if (link->status == STATUS_OK || link->status == STATUS_INVALID)
             break;
         set_reason(link, err.message);
@@ -159,6 +99,9 @@ static void prepare_run(void *memory)
     }
     if (link->status != STATUS_OK)
         link->err = err;
+    else if (kafka_target_weakness(&link->target) != NULL)
+        log_event(LOG_WARN, "kafka_sink", "topic", link->options.topic, "weakness",
+                  kafka_target_weakness(&link->target), NULL);
     set_reason(link, "");
 }
 
@@ -270,7 +213,7 @@ static enum status start_serving(struct kafka_sink *sink, struct error *err)
     SCOPED_TEXT char *name =
         format_text("millstream-%s-%u", sink->env->spec->name, sink->env->subtask_index);
     TRY(kafka_sink_client(sink->env->spec, &link->options, name, link->booked_bytes,
-                          link->config.message_bytes_max, on_delivered, &producer, err));
+                          link->target.message_bytes_max, on_delivered, &producer, err));
     kafka_client_destroy(link->client);
     link->client = producer;
     sink->topic = rd_kafka_topic_new(kafka_client_handle(producer), link->options.topic, NULL);
@@ -312,7 +255,7 @@ static enum step check_failure(struct kafka_sink *sink, struct error *err)
 /* Kafka's own partitioner chooses for -1. */
 static int32_t choose_partition(struct kafka_sink *sink, const struct kafka_record *record)
 {
-    const uint32_t count = (uint32_t)sink->link->partition_count;
+    const uint32_t count = (uint32_t)sink->link->target.partition_count;
     switch (sink->link->options.partitioner) {
     case KAFKA_PARTITIONER_KEY:
         return RD_KAFKA_PARTITION_UA;
@@ -371,7 +314,7 @@ static enum step refuse_size(struct kafka_sink *sink, const struct batch *in,
     SCOPED_TEXT char *message = format_text(
         "a record of %zu bytes; topic \"%s\" takes %llu at most: raise its max.message.bytes",
         record->key_size + record->value_size, sink->link->options.topic,
-        (unsigned long long)sink->link->config.message_bytes_max);
+        (unsigned long long)sink->link->target.message_bytes_max);
     return refuse(sink, in, record, "too_large", message, out, err);
 }
 
@@ -382,7 +325,7 @@ static enum step send_record(struct kafka_sink *sink, const struct batch *in,
 {
     struct kafka_link *link = sink->link;
     if (record->key_size + record->value_size + RECORD_OVERHEAD_BYTES >
-        link->config.message_bytes_max)
+        link->target.message_bytes_max)
         return refuse_size(sink, in, record, out, err);
     rd_kafka_resp_err_t code = produce(sink, record);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
@@ -401,7 +344,7 @@ static enum step send_record(struct kafka_sink *sink, const struct batch *in,
     if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
         SCOPED_TEXT char *message =
             format_text("topic \"%s\" has no partition %d; it has %d", link->options.topic,
-                        record->partition, link->partition_count);
+                        record->partition, link->target.partition_count);
         return refuse(sink, in, record, "partition", message, out, err);
     }
     (void)kafka_client_failed(link->client, code, link->options.topic, err);
@@ -511,4 +454,5 @@ const struct sink_connector sink_kafka = {
     .takes_changes_with = is_upsert,
     .guarantee_with = guarantee_with,
     .takes_messages = true,
+    .probe = kafka_sink_probe,
 };

@@ -49,4 +49,5 @@ const struct source_connector source_kafka = {
     .check = check,
     .probe = kafka_source_probe,
     .spreads_splits = true,
+    .gives_messages = true,
 };

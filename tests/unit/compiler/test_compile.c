@@ -210,7 +210,7 @@ START_TEST(errors_have_places_and_ways_out)
          "job:7:13: error: node \"r\": there is no node \"line\": did you mean \"lines\"?"},
         {"  r: {from: lines, sink: prnt}\n",
          "job:7:26: error: node \"r\": unknown sink \"prnt\": did you mean \"print\"?"},
-        {"  r: {from: lines, sink: kafka}\n", "the sink \"kafka\" comes in a later version"},
+        {"  r: {from: lines, sink: jdbc}\n", "the sink \"jdbc\" comes in a later version"},
         {"  r: {from: lines, sink: {file: {pth: /o}}, format: csv}\n",
          "job:7:34: error: node \"r\": file: unknown option \"pth\": did you mean \"path\"?"},
         {"  r: {from: lines, sink: {file: {}}, format: csv}\n",
