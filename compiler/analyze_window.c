@@ -113,6 +113,15 @@ static void check_clauses(struct analyzer *analyzer)
     if (is_processing_time(node) && duration_of(node, "lateness") > 0)
         window_error(analyzer, "no row is late by the clock: remove `lateness` or `time: "
                                "processing`");
+    if (strcmp(node->window.name, "count") == 0 && node->emit != EMIT_FINAL &&
+        node->emit != EMIT_EACH)
+        window_error(analyzer, "count: these windows give a result when they are full (`emit: "
+                               "final`) or after every row (`emit: each`)");
+    if (strcmp(node->window.name, "session") == 0 && node->emit == EMIT_CHANGELOG &&
+        duration_of(node, "lateness") > 0)
+        window_error(analyzer,
+                     "session: `emit: changelog` cannot take back sessions that late rows "
+                     "put together: use `emit: final`, or no `lateness`");
     if (node->window_row->operator_kind[0] != 'w' && node->has_changes)
         window_error(analyzer, "these windows take no changelog (-U, -D), which `emit: changelog` "
                                "before this node gives: use `emit: each` or `final` there");

@@ -330,7 +330,10 @@ static enum step window_on_timer(void *self, const struct timer *due, struct emi
     return step;
 }
 
-/* ---- what is not in keyed state: up to where the pane goes ---- */
+/* ---- what is not in keyed state: how far the pane and the clock have come ---- */
+
+#define PANE_END      "pane_end"
+#define PROCESSING_MS "processing_ms"
 
 static enum status window_snapshot(void *self, struct checkpoint_id id,
                                    struct snapshot_writer *writer, struct error *err)
@@ -340,25 +343,39 @@ static enum status window_snapshot(void *self, struct checkpoint_id id,
     (void)id;
     (void)err;
     if (aggregate->is_sliced)
-        writer->put(writer, "pane_end", OPERATOR_STATE_UNION, &end, sizeof(end));
+        writer->put(writer, PANE_END, OPERATOR_STATE_UNION, &end, sizeof(end));
+    if (aggregate->window.is_processing_time)
+        writer->put(writer, PROCESSING_MS, OPERATOR_STATE_UNION, &aggregate->processing_ms,
+                    sizeof(aggregate->processing_ms));
     return STATUS_OK;
 }
 
-/* The panes of all old instances are of the same window, or none of them is used. */
+/* The panes of all old instances are of the same window, or none of them is used. Of their clocks
+ * the one counts that is furthest behind. */
 static enum status window_restore(void *self, const struct snapshot_reader *reader,
                                   struct error *err)
 {
     struct window_aggregate *aggregate = self;
     struct window_pane *pane = &aggregate->pane;
-    for (size_t i = 0; aggregate->is_sliced && i < reader->count; i++) {
-        int64_t end;
-        if (reader->entries[i].size != sizeof(end))
+    bool has_pane = false;
+    bool has_clock = false;
+    for (size_t i = 0; i < reader->count; i++) {
+        const struct snapshot_entry *entry = &reader->entries[i];
+        int64_t value;
+        if (entry->size != sizeof(value))
             return error_set(err, STATUS_CORRUPT, "operator \"%s\": state \"%s\" has %zu bytes",
-                             aggregate->env->spec->uid, reader->entries[i].name,
-                             reader->entries[i].size);
-        memcpy(&end, reader->entries[i].bytes, sizeof(end));
-        pane->has_end = end != PANE_HAS_NO_END && (i == 0 || (pane->has_end && pane->end == end));
-        pane->end = end;
+                             aggregate->env->spec->uid, entry->name, entry->size);
+        memcpy(&value, entry->bytes, sizeof(value));
+        if (strcmp(entry->name, PANE_END) == 0 && aggregate->is_sliced) {
+            pane->has_end =
+                value != PANE_HAS_NO_END && (!has_pane || (pane->has_end && pane->end == value));
+            pane->end = value;
+            has_pane = true;
+        } else if (strcmp(entry->name, PROCESSING_MS) == 0) {
+            if (!has_clock || value < aggregate->processing_ms)
+                aggregate->processing_ms = value;
+            has_clock = true;
+        }
     }
     return STATUS_OK;
 }

@@ -14,7 +14,7 @@ void window_rows_done(struct window_rows *rows)
     *rows = (struct window_rows){0};
 }
 
-static void reserve(struct window_rows *rows, uint32_t count)
+void window_rows_reserve(struct window_rows *rows, uint32_t count)
 {
     if (count <= rows->capacity)
         return;
@@ -120,7 +120,7 @@ static void assign_event_times(struct window_rows *rows, const struct window_spe
 void window_rows_assign(struct window_rows *rows, const struct window_spec *window,
                         const struct batch *in, int64_t watermark_ms, int64_t now_ms)
 {
-    reserve(rows, in->row_count);
+    window_rows_reserve(rows, in->row_count);
     memset(rows->counts, 0, sizeof(rows->counts));
     rows->touched_count = 0;
     if (window->kind != WINDOW_GLOBAL && !window->is_processing_time) {

@@ -28,6 +28,8 @@ struct window_rows {
 };
 
 void window_rows_done(struct window_rows *rows);
+/* Room for a batch of so many rows. */
+void window_rows_reserve(struct window_rows *rows, uint32_t count);
 /* now_ms: the instant of all rows of processing-time windows. */
 void window_rows_assign(struct window_rows *rows, const struct window_spec *window,
                         const struct batch *in, int64_t watermark_ms, int64_t now_ms);

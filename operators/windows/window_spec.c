@@ -68,9 +68,11 @@ static enum status open_time(struct window_spec *window, const struct operator_e
     const struct operator_spec *spec = env->spec;
     window->time_column = -1;
     window->ticks_per_ms = 1000;
-    const char *zone = env->job != NULL ? env->job->time_zone : NULL;
+    const char *zone =
+        env->job != NULL && env->job->time_zone != NULL ? env->job->time_zone : "UTC";
     if (window->is_processing_time)
-        return time_zone_create(zone, &window->zone, err);
+        return window->kind == WINDOW_SESSION ? STATUS_OK
+                                              : time_zone_create(zone, &window->zone, err);
     const char *name = operator_setting(spec, "time_column");
     if (window->kind == WINDOW_COUNT || window->kind == WINDOW_GLOBAL)
         return STATUS_OK;
@@ -86,7 +88,9 @@ static enum status open_time(struct window_spec *window, const struct operator_e
                          name);
     if (type.precision > 6)
         window->ticks_per_ms = 1000000;
-    return type.kind == TYPE_TIMESTAMP_LTZ ? time_zone_create(zone, &window->zone, err) : STATUS_OK;
+    return type.kind == TYPE_TIMESTAMP_LTZ && window->kind != WINDOW_SESSION
+               ? time_zone_create(zone, &window->zone, err)
+               : STATUS_OK;
 }
 
 enum status window_spec_open(struct window_spec *window, const struct operator_env *env,
