@@ -223,11 +223,13 @@ void sim_core_step(struct sim *sim, struct core_event *event);
 void sim_core_on_storage(struct sim *sim, struct sim_event *event);
 void sim_core_on_discover(struct sim *sim, const struct sim_event *event);
 void sim_core_submit(struct sim *sim, uint32_t index);
-void sim_check_checkpoint(struct sim *sim, const struct sim_job *job, uint64_t id,
-                          const char *when);
+
+/* sim_checks.c */
+void sim_check_sent(struct sim *sim, const struct message *message);
 void sim_check_retained(struct sim *sim, const char *when);
 /* The newest checkpoint that the store names of the job; 0: none. */
 uint64_t sim_newest_retained(struct sim *sim, const struct sim_job *job);
+/* Has every job ended as it may? Then sim->is_done. */
 void sim_check_end(struct sim *sim);
 
 /* sim_network.c: links and the TaskManagers' side */
