@@ -28,7 +28,7 @@ enum exit_code {
  * refused by it. */
 struct arguments {
     const char *command;
-    const char *positionals[4];
+    const char *positionals[16];
     int positional_count;
     const char *rest_address;   /* -m, --jobmanager; NULL: from the configuration */
     const char *config_file;    /* --config */
@@ -60,6 +60,7 @@ enum exit_code command_list(const struct arguments *arguments);
 enum exit_code command_cancel(const struct arguments *arguments);
 enum exit_code command_info(const struct arguments *arguments);
 enum exit_code command_status(const struct arguments *arguments);
+enum exit_code command_test(const struct arguments *arguments);
 enum exit_code command_schema(const struct arguments *arguments);
 
 /* A client for -m, else for rest.address and rest.port of the configuration. Exits the command with

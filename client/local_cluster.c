@@ -28,6 +28,7 @@ struct local_cluster {
     struct job_manager *job_manager;
     struct task_manager *task_manager;
     struct config *config;
+    const struct connector_registry *connectors;
 };
 
 static volatile sig_atomic_t is_interrupted;
@@ -69,7 +70,7 @@ static enum status start_cluster(struct local_cluster *cluster, uint32_t slot_co
     cluster->transport = transport_memory_create();
     const struct job_manager_config job_manager = {
         .config = cluster->config,
-        .connectors = connector_registry_builtin(),
+        .connectors = cluster->connectors,
         .transport = cluster->transport,
         .rpc_address = "jobmanager:1",
         .on_fatal = on_fatal,
@@ -78,7 +79,7 @@ static enum status start_cluster(struct local_cluster *cluster, uint32_t slot_co
     const struct task_manager_config task_manager = {
         .config = cluster->config,
         .operators = operator_registry,
-        .connectors = connector_registry_builtin(),
+        .connectors = cluster->connectors,
         .transport = cluster->transport,
         .job_manager_address = job_manager_rpc_address(cluster->job_manager),
         .data_address = "taskmanager:1",
@@ -244,7 +245,7 @@ static enum exit_code run(const struct arguments *arguments, struct local_cluste
 enum exit_code local_cluster_run(const struct arguments *arguments, const char *path,
                                  const struct text *text)
 {
-    struct local_cluster cluster = {0};
+    struct local_cluster cluster = {.connectors = connector_registry_builtin()};
     if (client_config_load(arguments, &cluster.config) != STATUS_OK)
         return EXIT_USAGE;
     allocate_keep_batches();
@@ -254,4 +255,38 @@ enum exit_code local_cluster_run(const struct arguments *arguments, const char *
         code = run(arguments, &cluster, graph);
     stop_cluster(&cluster);
     return code;
+}
+
+static enum status run_to_end(struct local_cluster *cluster, struct job_graph *graph,
+                              int64_t timeout_ms, struct error *err)
+{
+    const enum status started = start_cluster(cluster, slots_needed(graph), err);
+    if (started != STATUS_OK) {
+        job_graph_destroy(graph);
+        return started;
+    }
+    struct local_view view = {.job = {.value = id128_random()}};
+    wait_ready(cluster);
+    TRY(job_manager_submit(cluster->job_manager, view.job, graph, NULL, err));
+    const int64_t end_ms = clock_now_ms(clock_system()) + timeout_ms;
+    while (job_manager_read(cluster->job_manager, read_view, &view) &&
+           !job_status_is_terminal(view.status)) {
+        if (clock_now_ms(clock_system()) > end_ms)
+            return error_set(err, STATUS_TIMEOUT, "the job did not end within %" PRId64 " s%s%s",
+                             timeout_ms / 1000, view.failure[0] != '\0' ? ": " : "", view.failure);
+        const struct timespec pause = {.tv_nsec = 2000000L};
+        (void)nanosleep(&pause, NULL);
+    }
+    return view.status == JOB_FINISHED ? STATUS_OK
+                                       : error_set(err, STATUS_INVALID, "%s", view.failure);
+}
+
+enum status local_cluster_run_graph(struct config *config,
+                                    const struct connector_registry *connectors,
+                                    struct job_graph *graph, int64_t timeout_ms, struct error *err)
+{
+    struct local_cluster cluster = {.config = config, .connectors = connectors};
+    const enum status status = run_to_end(&cluster, graph, timeout_ms, err);
+    stop_cluster(&cluster);
+    return status;
 }

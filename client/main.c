@@ -30,6 +30,8 @@ static const struct {
     {"cancel", command_cancel, "cancel [-m HOST:PORT] JOB", "cancel a job"},
     {"info", command_info, "info [-p N] [--param NAME=VALUE]... JOB.yaml | info --definition JOB",
      "the plan of a job file; or text and parameters of a submitted job"},
+    {"test", command_test, "test [--param NAME=VALUE]... FILE.test.yaml...",
+     "run jobs on rows written in a file, and compare what their sinks get"},
     {"schema", command_schema, "schema job", "the JSON schema of job files, for editors"},
     {"kafka", NULL, "kafka topics|produce|consume --brokers HOST:PORT ...",
      "topics of a Kafka cluster and their records; `millstream kafka help`"},
