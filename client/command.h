@@ -75,6 +75,9 @@ enum exit_code command_fail(const char *what, const struct error *err);
 enum status job_reference_resolve(struct rest_client *client, const char *reference,
                                   char ret_id[static ID_TEXT_SIZE], struct error *err) MUST_CHECK;
 
+/* An interrupt that comes from here on ends job_follow: before whoever waits for the job's id can
+ * send one. */
+void job_follow_begin(void);
 /* Follows a submitted job until it ends: one line on a terminal, lines in a pipe. */
 enum exit_code job_follow(struct rest_client *client, const char *job_id, bool cancel_on_interrupt,
                           bool is_json);

@@ -125,11 +125,15 @@ static enum exit_code interrupt(struct rest_client *client, const char *id, bool
     return EXIT_INTERRUPTED;
 }
 
-enum exit_code job_follow(struct rest_client *client, const char *job_id, bool cancel_on_interrupt,
-                          bool is_json)
+void job_follow_begin(void)
 {
     const struct sigaction action = {.sa_handler = on_interrupt};
     (void)sigaction(SIGINT, &action, NULL);
+}
+
+enum exit_code job_follow(struct rest_client *client, const char *job_id, bool cancel_on_interrupt,
+                          bool is_json)
+{
     const struct clock *clock = clock_system();
     struct progress progress = {.is_terminal = isatty(STDERR_FILENO) == 1};
     SCOPED_TEXT char *path = format_text("/jobs/%s", job_id);

@@ -136,6 +136,8 @@ static enum exit_code submit(const struct arguments *arguments, struct rest_clie
         code = refuse(path, answer, &err);
     } else {
         print_warnings(path, answer);
+        if (!arguments->is_detached)
+            job_follow_begin();
         if (arguments->is_json && arguments->is_detached)
             printf("{\"jobid\":\"%s\"}\n", job_id);
         else if (arguments->is_json)
