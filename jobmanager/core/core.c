@@ -241,7 +241,7 @@ static int64_t next_tick_ms(const struct core *core)
     next = earlier(next, dispatcher_next_ms(core));
     next = earlier(next, record_next_ms(&core->cluster_record));
     for (size_t i = 0; i < core->job_count; i++) {
-        next = earlier(next, job_next_ms(core, core->jobs[i]));
+        next = earlier(next, job_next_ms(core->jobs[i]));
         next = earlier(next, record_next_ms(&core->jobs[i]->record));
     }
     return next;
@@ -259,14 +259,14 @@ static void release_taken(const struct core_event *event)
 void core_step(struct core *core, const struct core_event *event, int64_t now_ms, int64_t wall_ms,
                struct core_output *output)
 {
-    core->now_ms = now_ms;
-    core->wall_ms = wall_ms;
-    core->output = output;
     if (core->phase == CORE_DEAD) {
         release_taken(event);
         output->next_tick_ms = CORE_NEVER;
         return;
     }
+    core->now_ms = now_ms;
+    core->wall_ms = wall_ms;
+    core->output = output;
     dispatch(core, event);
     if (core->phase != CORE_DEAD)
         advance(core);

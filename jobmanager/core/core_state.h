@@ -301,20 +301,25 @@ void job_set_status(struct core *core, struct job *job, enum job_status status);
 /* May run from now on: INITIALIZING to CREATED. */
 void job_start(struct core *core, struct job *job);
 void job_cancel(struct core *core, struct job *job);
+/* Is it decided how the job ends, if only the store does not know it yet? */
+static inline bool job_end_is_decided(const struct job *job)
+{
+    return job->ending != JOB_INITIALIZING;
+}
 /* Ends as FAILED, whatever the strategy says. */
 void job_fail(struct core *core, struct job *job, enum status code, const char *message);
 void job_on_task_update(struct core *core, struct task *task,
                         const struct message_task_update *update);
-void job_on_drained(struct core *core, struct task *task);
+void job_on_drained(struct task *task);
 void job_on_task_manager_lost(struct core *core, struct job *job,
                               const struct task_manager *task_manager, const char *reason);
 /* Removes what an ended job does not keep; again after a failure and after a restart. */
 void job_clean_up(struct core *core, struct job *job);
 void job_on_record_durable(struct core *core, struct job *job);
 void job_check(struct core *core, struct job *job);
-int64_t job_next_ms(const struct core *core, const struct job *job);
+int64_t job_next_ms(const struct job *job);
 /* The state record as it should be now. */
-void job_encode_record(const struct core *core, const struct job *job, struct text *out);
+void job_encode_record(const struct job *job, struct text *out);
 
 /* ---- execution_graph.c ---- */
 void execution_graph_build(struct job *job);

@@ -130,7 +130,7 @@ static void stop_all(struct core *core, struct job *job)
 static bool is_ending(const struct job *job)
 {
     return job_status_is_terminal(job->status) || job->status == JOB_CANCELLING ||
-           job->status == JOB_FAILING || job->ending != JOB_INITIALIZING;
+           job->status == JOB_FAILING || job_end_is_decided(job);
 }
 
 void job_fail(struct core *core, struct job *job, enum status code, const char *message)
@@ -147,7 +147,7 @@ void job_fail(struct core *core, struct job *job, enum status code, const char *
 void job_cancel(struct core *core, struct job *job)
 {
     if (job_status_is_terminal(job->status) || job->status == JOB_CANCELLING ||
-        job->ending != JOB_INITIALIZING)
+        job_end_is_decided(job))
         return;
     job_set_status(core, job, JOB_CANCELLING);
     stop_all(core, job);
@@ -239,9 +239,8 @@ void job_on_task_update(struct core *core, struct task *task,
         core_log(core, LOG_INFO, "job_running", job, "tasks=%zu", job->task_count);
 }
 
-void job_on_drained(struct core *core, struct task *task)
+void job_on_drained(struct task *task)
 {
-    (void)core;
     if (task->status == TASK_RUNNING)
         task->is_drained = true;
 }
@@ -289,10 +288,9 @@ static bool keeps_checkpoints(const struct job *job, enum job_status status)
     return status == JOB_FAILED || (status == JOB_CANCELED && job->options.retain_on_cancellation);
 }
 
-void job_encode_record(const struct core *core, const struct job *job, struct text *out)
+void job_encode_record(const struct job *job, struct text *out)
 {
-    (void)core;
-    const bool is_ended = job->ending != JOB_INITIALIZING;
+    const bool is_ended = job_end_is_decided(job);
     struct stored_job record = {
         .job = job->id,
         .status = is_ended ? job->ending : JOB_RUNNING,
@@ -354,7 +352,7 @@ void job_on_record_durable(struct core *core, struct job *job)
         dispatcher_store_graph(core, job);
     }
     job_checkpoint_on_durable(core, job);
-    if (job->ending != JOB_INITIALIZING && !job_status_is_terminal(job->status) &&
+    if (job_end_is_decided(job) && !job_status_is_terminal(job->status) &&
         job->record.durable >= job->ending_revision)
         on_ended(core, job);
 }
@@ -432,7 +430,7 @@ void job_check(struct core *core, struct job *job)
 {
     if (job_status_is_terminal(job->status) && core->now_ms >= job->sweep_ms)
         job_clean_up(core, job);
-    if (job_status_is_terminal(job->status) || job->ending != JOB_INITIALIZING)
+    if (job_status_is_terminal(job->status) || job_end_is_decided(job))
         return;
     if (job->status == JOB_INITIALIZING) {
         recovery_check(core, job);
@@ -446,18 +444,17 @@ void job_check(struct core *core, struct job *job)
         job_checkpoint_check(core, job);
     }
     check_end(core, job);
-    if (core->now_ms >= job->sweep_ms && job->ending == JOB_INITIALIZING) {
+    if (core->now_ms >= job->sweep_ms && !job_end_is_decided(job)) {
         job->sweep_ms = CORE_NEVER;
         storage_sweep(core, job);
     }
 }
 
-int64_t job_next_ms(const struct core *core, const struct job *job)
+int64_t job_next_ms(const struct job *job)
 {
-    (void)core;
     if (job_status_is_terminal(job->status))
         return job->sweep_ms;
-    if (job->ending != JOB_INITIALIZING)
+    if (job_end_is_decided(job))
         return CORE_NEVER;
     int64_t next = job->sweep_ms < job->reread_ms ? job->sweep_ms : job->reread_ms;
     for (uint32_t r = 0; r < job->region_count; r++)

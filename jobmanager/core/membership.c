@@ -300,7 +300,7 @@ static void on_task_message(struct core *core, struct task_manager *task_manager
         job_on_decline(core, task, &message->decline);
         break;
     case MESSAGE_DRAINED:
-        job_on_drained(core, task);
+        job_on_drained(task);
         break;
     case MESSAGE_WANT_SPLITS:
         job_on_want_splits(core, task, message->want_splits.operator_index);

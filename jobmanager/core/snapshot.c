@@ -70,7 +70,7 @@ static char *describe_wait(const struct job *job)
 {
     if (job_status_is_terminal(job->status))
         return NULL;
-    if (job->ending != JOB_INITIALIZING || !job->is_graph_stored)
+    if (job_end_is_decided(job) || !job->is_graph_stored)
         return format_text("the job store has not answered yet%s%s",
                            job->record.problem == NULL ? "" : ": ",
                            job->record.problem == NULL ? "" : job->record.problem);

@@ -157,7 +157,7 @@ void storage_write_job(struct core *core, struct job *job)
     job->record.in_flight = job->record.revision;
     struct text text;
     text_init(&text, JOB_STORE_RECORD_MAX);
-    job_encode_record(core, job, &text);
+    job_encode_record(job, &text);
     struct storage_request *request =
         storage_ask(core, STORAGE_PUT_RECORD, REQUEST_JOB_RECORD, job, job->checkpoint_limit);
     request->path = format_text("jobs/%s/state", job->id_text);

@@ -129,11 +129,13 @@ static void registration_done(struct message_register *registration)
 static void metrics_copy(struct message_heartbeat *to, const struct message_heartbeat *from)
 {
     *to = *from;
-    to->tasks = from->task_count == 0 ? NULL : allocate_array(from->task_count, sizeof(*to->tasks));
+    to->tasks = NULL;
+    if (from->task_count == 0)
+        return;
+    to->tasks = copy_memory(from->tasks, from->task_count * sizeof(*to->tasks));
     for (size_t i = 0; i < from->task_count; i++) {
-        to->tasks[i] = from->tasks[i];
-        if (from->tasks[i].waits_for != NULL)
-            to->tasks[i].waits_for = copy_text(from->tasks[i].waits_for);
+        if (to->tasks[i].waits_for != NULL)
+            to->tasks[i].waits_for = copy_text(to->tasks[i].waits_for);
     }
 }
 

@@ -261,7 +261,8 @@ static struct lane *choose_lane(struct partitioner *partitioner)
 
 static void next_lane(struct partitioner *partitioner)
 {
-    partitioner->lane_next = (partitioner->lane_next + 1) % partitioner->lane_count;
+    if (++partitioner->lane_next >= partitioner->lane_count)
+        partitioner->lane_next = 0;
 }
 
 static bool pump_in_turn(struct partitioner *partitioner)
