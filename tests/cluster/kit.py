@@ -14,6 +14,8 @@ import urllib.request
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 BIN = pathlib.Path(os.environ.get("MILLSTREAM_BIN", ROOT / "build/bin"))
+# A sanitizer's shadow takes several times the memory.
+IS_SANITIZED = any(word in (BIN / "millstream-taskmanager").read_bytes() for word in (b"__asan_init", b"__tsan_init"))
 TERMINAL = ("FINISHED", "FAILED", "CANCELED")
 
 
