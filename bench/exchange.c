@@ -179,7 +179,7 @@ static void open_end(struct end *end, uint8_t self, uint8_t other, struct pipes 
                                     .mutex = PTHREAD_MUTEX_INITIALIZER,
                                     .woken = PTHREAD_COND_INITIALIZER}};
     memory_account_init(&end->account, "exchange", NULL, ACCOUNT_BYTES);
-    end->transport = transport_nng_create();
+    end->transport = transport_socket_create();
     const struct schema_column column = {.name = "payload", .type = type_of_kind(TYPE_STRING)};
     end->schema = schema_create(&column, 1, -1);
     const struct exchange_config config = {.cluster_id = "bench",

@@ -81,6 +81,7 @@ static enum status start_cluster(struct local_cluster *cluster, uint32_t slot_co
         .operators = operator_registry,
         .connectors = cluster->connectors,
         .transport = cluster->transport,
+        .data_transport = cluster->transport,
         .job_manager_address = job_manager_rpc_address(cluster->job_manager),
         .data_address = "taskmanager:1",
         .slot_count = slot_count,

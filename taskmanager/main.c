@@ -8,7 +8,8 @@
 #include "taskmanager/task_manager.h"
 
 static enum status start(const struct config *config, struct transport *transport,
-                         struct task_manager **ret_manager, struct error *err)
+                         struct transport *data_transport, struct task_manager **ret_manager,
+                         struct error *err)
 {
     TRY(daemon_check_bind(config, CONFIG_TASKMANAGER_BIND_HOST, err));
     SCOPED_TEXT char *job_manager =
@@ -21,6 +22,7 @@ static enum status start(const struct config *config, struct transport *transpor
         .operators = operator_registry,
         .connectors = connector_registry_builtin(),
         .transport = transport,
+        .data_transport = data_transport,
         .job_manager_address = job_manager,
         .data_address = data,
         .has_http = true,
@@ -36,9 +38,10 @@ int main(int argc, char **argv)
         return code;
     allocate_keep_batches();
     struct transport *transport = transport_nng_create();
+    struct transport *data_transport = transport_socket_create();
     struct task_manager *manager = NULL;
     struct error err;
-    if (start(config, transport, &manager, &err) == STATUS_OK) {
+    if (start(config, transport, data_transport, &manager, &err) == STATUS_OK) {
         log_event(LOG_INFO, "started", "data", task_manager_data_address(manager), "http",
                   LOG_NUMBER(task_manager_http_port(manager)), NULL);
         daemon_wait();
@@ -47,6 +50,7 @@ int main(int argc, char **argv)
         code = daemon_not_started(&err);
     }
     task_manager_stop(manager);
+    data_transport->ops->destroy(data_transport);
     transport->ops->destroy(transport);
     config_destroy(config);
     return code;

@@ -431,7 +431,7 @@ static enum status create_runtime(struct task_manager *manager, struct error *er
         .blocking_thread_max = BLOCKING_THREADS_MAX,
         .cluster_id = config_text(config, CONFIG_CLUSTER_ID),
         .incarnation = manager->incarnation,
-        .transport = manager->config.transport,
+        .transport = manager->config.data_transport,
         .data_address = manager->config.data_address,
         .exchange = &manager->budget.exchange,
         .tasks = &manager->budget.operators,

@@ -17,7 +17,8 @@ struct task_manager_config {
     const struct config *config;                 /* outlives the TaskManager */
     const struct operator_ops *const *operators; /* ends in NULL; outlives it */
     const struct connector_registry *connectors; /* outlives it */
-    struct transport *transport;                 /* outlives it */
+    struct transport *transport;                 /* to the JobManager; outlives it */
+    struct transport *data_transport;            /* to other TaskManagers; as well */
     const char *job_manager_address;             /* what to dial: "localhost:6123"; copied */
     const char *data_address;                    /* what to listen on: "127.0.0.1:0" */
     uint32_t slot_count;                         /* 0: taskmanager.numberOfTaskSlots */

@@ -1,7 +1,8 @@
 /*
  * Connections that carry frames: the exchange between TaskManagers and the RPC to the JobManager.
- * Real: nng byte streams (transport_nng.c; "tcp://host:port", "ipc:///path"). Twin: in one process
- * (transport_memory.c; "memory://name"), for `run --local` and tests, which can hold, cut and drop.
+ * Real: nng byte streams (transport_nng.c; "host:port", "ipc:///path") for the RPC, plain sockets
+ * (transport_socket.c; "host:port") for data. Twin: in one process (transport_memory.c;
+ * "memory://name"), for `run --local` and tests, which can hold, cut and drop.
  *
  * A frame on the wire (version 1, little-endian): length u32 (of what follows the header), kind u8,
  * flags u8, reserved u16 (0), channel u32, CRC-32C u32 over the other header bytes and the payload;
@@ -78,6 +79,7 @@ struct transport_ops {
 };
 
 struct transport *transport_nng_create(void) __attribute__((returns_nonnull));
+struct transport *transport_socket_create(void) __attribute__((returns_nonnull));
 struct transport *transport_memory_create(void) __attribute__((returns_nonnull));
 
 #endif

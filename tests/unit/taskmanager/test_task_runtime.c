@@ -215,12 +215,12 @@ END_TEST
 
 static void start_two(struct cluster *cluster, bool is_memory)
 {
-    struct transport *first = is_memory ? transport_memory_create() : transport_nng_create();
-    struct transport *both[] = {first, is_memory ? first : transport_nng_create()};
+    struct transport *first = is_memory ? transport_memory_create() : transport_socket_create();
+    struct transport *both[] = {first, is_memory ? first : transport_socket_create()};
     start_cluster(cluster, 2, both, is_memory ? "memory://tm:0" : "127.0.0.1:0");
 }
 
-/* _i: 0 memory, 1 nng. */
+/* _i: 0 memory, 1 sockets. */
 START_TEST(two_processes)
 {
     struct cluster cluster;
