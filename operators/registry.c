@@ -6,16 +6,11 @@
 #include <string.h>
 
 const struct operator_ops *const operator_registry[] = {
-    &aggregate_operator,
-    &calc_operator,
-    &count_aggregate_operator,
-    &local_aggregate_operator,
-    &reduce_operator,
-    &session_aggregate_operator,
-    &unnest_operator,
-    &watermark_operator,
-    &window_aggregate_operator,
-    NULL,
+    &aggregate_operator,        &calc_operator,
+    &count_aggregate_operator,  &local_aggregate_operator,
+    &reduce_operator,           &session_aggregate_operator,
+    &unnest_operator,           &watermark_operator,
+    &window_aggregate_operator, NULL,
 };
 
 const struct operator_ops *operator_registry_find(const char *kind)

@@ -244,7 +244,8 @@ static void read_options(struct compiler *compiler, struct logical_node *node,
         .compiler = compiler, .node = node, .table = table, .choice = choice};
     const bool was_failed = node->is_failed;
     node->is_failed = false;
-    choice->options = pool_take(&compiler->pool, count_scalars(argument) + 1, sizeof(*choice->options));
+    choice->options =
+        pool_take(&compiler->pool, count_scalars(argument) + 1, sizeof(*choice->options));
     if (argument != NULL && argument->kind == YAML_MAP) {
         read_option_tree(&reader, "", argument);
     } else if (argument != NULL) {

@@ -147,7 +147,6 @@ static void widen_segment(struct entry_table *table, struct entry_segment *segme
     segment_spread(table, segment, targets, 0);
     const size_t span = (size_t)1 << (table->depth - segment->depth);
     const size_t first = (table->depth == 0 ? 0 : hash >> (64 - table->depth)) & ~(span - 1);
-    DCHECK(span > 0); /* so nothing points to the old one any more */
     for (size_t i = 0; i < span; i++)
         table->directory[first + i] = larger;
     segment_destroy(table, segment);

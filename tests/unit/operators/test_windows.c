@@ -59,7 +59,8 @@ START_TEST(distinct_first_and_texts_know_overlapping_windows)
         .input = "+I[a, " DAY "01.500, 3]\n+I[a, " DAY "00.500, 5]\n+I[a, " DAY "01.900, 3]\n"
                  "@999\n+I[a, " DAY "02.000, 4]\n@2999\n@max\n",
         .expected =
-            "+I[a, 1969-12-31 23:59:59.000, " DAY "01.000, 1, 5, 5, 5-a-text-beyond-inline, 1, 5.0]\n"
+            "+I[a, 1969-12-31 23:59:59.000, " DAY
+            "01.000, 1, 5, 5, 5-a-text-beyond-inline, 1, 5.0]\n"
             "+I[a, " DAY "00.000, " DAY "02.000, 2, 3, 3, 3-a-text-beyond-inline, 3, "
             "3.6666666666666665]\n"
             "+I[a, " DAY "01.000, " DAY "03.000, 2, 3, 4, 3-a-text-beyond-inline, 2, "
@@ -90,12 +91,13 @@ START_TEST(slices_hold_every_kind_of_accumulator)
         .compare = KIT_BAG,
         .input = "+I[a, " DAY "00.500, -5]\n@999\n+I[a, " DAY "01.500, 3]\n+I[b, " DAY
                  "01.000, null]\n@1999\n+I[a, " DAY "02.999, 4]\n@max\n",
-        .expected = "+I[a, " DAY "00.000, " DAY "01.000, -5-a-text-beyond-inline, -5.0, -5.00, -5]\n"
-                    "+I[a, " DAY "00.000, " DAY "02.000, -5-a-text-beyond-inline, -1.0, -2.00, -1]\n"
-                    "+I[b, " DAY "00.000, " DAY "02.000, null, null, null, null]\n"
-                    "+I[a, " DAY "00.000, " DAY "03.000, -5-a-text-beyond-inline, "
-                    "0.6666666666666666, 2.00, 0]\n"
-                    "+I[b, " DAY "00.000, " DAY "03.000, null, null, null, null]\n",
+        .expected =
+            "+I[a, " DAY "00.000, " DAY "01.000, -5-a-text-beyond-inline, -5.0, -5.00, -5]\n"
+            "+I[a, " DAY "00.000, " DAY "02.000, -5-a-text-beyond-inline, -1.0, -2.00, -1]\n"
+            "+I[b, " DAY "00.000, " DAY "02.000, null, null, null, null]\n"
+            "+I[a, " DAY "00.000, " DAY "03.000, -5-a-text-beyond-inline, "
+            "0.6666666666666666, 2.00, 0]\n"
+            "+I[b, " DAY "00.000, " DAY "03.000, null, null, null, null]\n",
     });
 }
 END_TEST
