@@ -226,11 +226,10 @@ def bench_memory(arguments, directory):
     files, _ = words.make_text(arguments)
     samples = []
     with Cluster(taskmanagers=1, slots=1) as cluster:
-        idle = budget(cluster.task_managers[0])[1]
         job_id = cluster.submit(JOBS / "wordcount.yaml", "-D", "execution.checkpointing.interval=1s",
                                 input=files[0].parent)
         while cluster.get(f"/jobs/{job_id}")["state"] in ("CREATED", "RUNNING"):
             samples.append(budget(cluster.task_managers[0]))
             time.sleep(0.25)
     title("Memory of a TaskManager in the word count: parts of the budget in use, and resident")
-    print_budget(idle, samples)
+    print_budget(samples)

@@ -141,14 +141,13 @@ def budget(daemon):
     return parts, found["process_resident_memory_bytes"] / 2**20, found["millstream_memory_process_bytes"] / 2**20
 
 
-def print_budget(idle, samples):
-    """The parts in use when the most was resident, and their sum with what an idle process has."""
+def print_budget(samples):
+    """The parts in use when the most was resident, and their sum."""
     parts, resident, whole = max(samples, key=lambda s: s[1])
     table("figure", "measured", "goal")
     for name, size in parts.items():
         figure(f"in use: {name}", f"{size:.1f} MiB", "")
-    figure("resident before the job (code, libraries, heap at rest)", f"{idle:.1f} MiB", "")
-    total = sum(parts.values()) + idle
+    total = sum(parts.values())
     figure("sum", f"{total:.1f} MiB", "")
     figure("resident at its peak", f"{resident:.1f} MiB", f"<= {whole:.0f} MiB, the budget")
     figure("sum over resident", f"{total / resident:.2f}", "0.85 to 1.15")

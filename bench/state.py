@@ -76,7 +76,6 @@ def bench_cold(arguments, directory):
         with Cluster(taskmanagers=1, slots=1, options=options) as cluster:
             task_manager = cluster.task_managers[0]
             in_group(group, task_manager.pid)
-            idle = budget(task_manager)[1]
             ours, budgets = phases_of_job(cluster, task_manager, keys, uniform, zipf)
             ours_peak = memory_of(task_manager.pid, "VmHWM")
             group_mib, hits = group_peak(group)
@@ -95,7 +94,7 @@ def bench_cold(arguments, directory):
     if group is not None:
         figure("peak of the cgroup, with the files' pages", f"{group_mib:.0f} MiB", f"<= {limit / MIB:.0f}, alive: {alive}")
     print("\nMemory of the TaskManager in that job:\n")
-    print_budget(idle, budgets)
+    print_budget(budgets)
 
 
 def completed(cluster, job_id, seen):

@@ -42,9 +42,9 @@ static void write_head(struct text *out, const char *name, const char *type, con
 
 static void write_memory(struct text *out, const struct memory_budget *budget)
 {
-    const struct memory_account *const accounts[] = {&budget->exchange, &budget->state_cache,
-                                                     &budget->write_queue, &budget->rocksdb,
-                                                     &budget->operators};
+    const struct memory_account *const accounts[] = {&budget->overhead,    &budget->exchange,
+                                                     &budget->state_cache, &budget->write_queue,
+                                                     &budget->rocksdb,     &budget->operators};
     const size_t count = sizeof(accounts) / sizeof(accounts[0]);
     write_head(out, "millstream_memory_limit_bytes", "gauge", "Limit of a part of the budget.");
     for (size_t i = 0; i < count; i++)

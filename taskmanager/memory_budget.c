@@ -1,6 +1,7 @@
 /* The memory of a TaskManager: see memory_budget.h. */
 #include "taskmanager/memory_budget.h"
 
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +42,7 @@ enum status memory_budget_init(struct memory_budget *budget, const struct config
                          "there are without overhead; at least 5 %% must remain for operators",
                          (unsigned long long)(given >> 20), (unsigned long long)(rest >> 20));
     budget->total_bytes = total;
-    budget->overhead_bytes = overhead;
+    memory_account_init(&budget->overhead, "overhead", NULL, overhead);
     memory_account_init(&budget->exchange, "exchange", NULL, exchange);
     memory_account_init(&budget->state_cache, "state cache", NULL, cache);
     memory_account_init(&budget->write_queue, "write queue", NULL, queue);
@@ -112,14 +113,54 @@ uint64_t memory_cgroup_limit_bytes(void)
     return limit;
 }
 
-uint64_t memory_resident_bytes(void)
+/* Resident pages, and those of them that belong to files: code and libraries. */
+static void read_resident(uint64_t *ret_all, uint64_t *ret_files)
 {
+    *ret_all = 0;
+    *ret_files = 0;
     FILE *file = fopen("/proc/self/statm", "re");
     if (file == NULL)
-        return 0;
+        return;
     unsigned long long size = 0;
     unsigned long long resident = 0;
-    const int count = fscanf(file, "%llu %llu", &size, &resident);
+    unsigned long long shared = 0;
+    const int count = fscanf(file, "%llu %llu %llu", &size, &resident, &shared);
     (void)fclose(file);
-    return count == 2 ? resident * (uint64_t)sysconf(_SC_PAGESIZE) : 0;
+    const uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    if (count == 3) {
+        *ret_all = resident * page;
+        *ret_files = shared * page;
+    }
+}
+
+uint64_t memory_resident_bytes(void)
+{
+    uint64_t all;
+    uint64_t files;
+    read_resident(&all, &files);
+    return all;
+}
+
+void memory_account_set(struct memory_account *account, uint64_t bytes)
+{
+    const uint64_t booked = memory_used(account);
+    if (bytes > booked)
+        memory_force(account, bytes - booked);
+    else
+        memory_release(account, booked - bytes);
+}
+
+/* What malloc has taken from the system, free pieces included, less what parts have booked. The
+ * entries of the state cache are mapped by themselves; their index, a tenth, is from the heap and
+ * so counted here too. Stacks are missing. */
+void memory_budget_measure(struct memory_budget *budget)
+{
+    const struct mallinfo2 heap = mallinfo2();
+    const uint64_t taken = heap.arena + heap.hblkhd;
+    const uint64_t booked = memory_used(&budget->exchange) + memory_used(&budget->rocksdb) +
+                            memory_used(&budget->operators);
+    uint64_t all;
+    uint64_t files;
+    read_resident(&all, &files);
+    memory_account_set(&budget->overhead, files + (taken > booked ? taken - booked : 0));
 }

@@ -340,22 +340,17 @@ static void execute_all(struct task_manager *manager)
 
 /* ---- metrics ---- */
 
-/* RocksDB takes its part of the budget by itself; the account follows. */
-static void book_block_cache(struct task_manager *manager)
+/* RocksDB takes its part of the budget by itself; its account follows, and the overhead's. */
+static void book_memory(struct task_manager *manager)
 {
-    struct memory_account *account = &manager->budget.rocksdb;
-    const uint64_t used = state_block_cache_used(manager->block_cache);
-    const uint64_t booked = memory_used(account);
-    if (used > booked)
-        memory_force(account, used - booked);
-    else
-        memory_release(account, booked - used);
+    memory_account_set(&manager->budget.rocksdb, state_block_cache_used(manager->block_cache));
+    memory_budget_measure(&manager->budget);
 }
 
 /* true: they are wanted again soon. */
 static bool collect_metrics(struct task_manager *manager)
 {
-    book_block_cache(manager);
+    book_memory(manager);
     struct message_heartbeat heartbeat = {.memory_used_bytes = memory_resident_bytes()};
     local_directory_space(manager->directory, &heartbeat.disk_free_bytes,
                           &heartbeat.disk_total_bytes);
