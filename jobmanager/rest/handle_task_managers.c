@@ -148,10 +148,9 @@ static json_t *process_metrics_json(const struct task_manager_snapshot *manager)
     return json;
 }
 
-/* By its name or its incarnation; NULL after an error was answered. */
-static const struct task_manager_snapshot *
-find_task_manager(const struct cluster_snapshot *snapshot, const struct http_request *request,
-                  struct http_response *response)
+const struct task_manager_snapshot *find_task_manager(const struct cluster_snapshot *snapshot,
+                                                      const struct http_request *request,
+                                                      struct http_response *response)
 {
     const char *wanted = request->parameters[0];
     for (size_t i = 0; i < snapshot->task_manager_count; i++) {

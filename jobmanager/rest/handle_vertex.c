@@ -166,10 +166,9 @@ static json_t *aggregated_json(const struct vertex_snapshot *vertex)
     return json_pack("{s:o,s:o}", "metrics", metrics, "status-duration", durations);
 }
 
-/* The vertex that the second path parameter names; NULL after an error was answered. */
-static const struct vertex_snapshot *find_vertex(const struct job_snapshot *job,
-                                                 const struct http_request *request,
-                                                 struct http_response *response)
+const struct vertex_snapshot *find_vertex(const struct job_snapshot *job,
+                                          const struct http_request *request,
+                                          struct http_response *response)
 {
     struct id128 wanted;
     if (!read_vertex_id(request, response, 1, &wanted))

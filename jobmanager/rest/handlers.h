@@ -39,6 +39,14 @@ void handle_job_submit(void *context, const struct http_request *, struct http_r
 void handle_vertex(void *context, const struct http_request *, struct http_response *);
 void handle_vertex_watermarks(void *context, const struct http_request *, struct http_response *);
 
+/* Metrics by name */
+void handle_jobmanager_metrics(void *context, const struct http_request *, struct http_response *);
+void handle_task_manager_metrics(void *context, const struct http_request *,
+                                 struct http_response *);
+void handle_job_metrics(void *context, const struct http_request *, struct http_response *);
+void handle_vertex_metrics(void *context, const struct http_request *, struct http_response *);
+void handle_subtask_metrics(void *context, const struct http_request *, struct http_response *);
+
 /* Checkpoints */
 void handle_checkpoints(void *context, const struct http_request *, struct http_response *);
 void handle_checkpoints_config(void *context, const struct http_request *, struct http_response *);
@@ -59,6 +67,15 @@ void respond_from_snapshot(struct rest *rest, const struct http_request *request
 const struct job_snapshot *find_job(const struct cluster_snapshot *snapshot,
                                     const struct http_request *request,
                                     struct http_response *response);
+
+/* The vertex that the second path parameter names; NULL after an error was answered. */
+const struct vertex_snapshot *find_vertex(const struct job_snapshot *job,
+                                          const struct http_request *request,
+                                          struct http_response *response);
+/* The TaskManager that the first one names, by its name or its incarnation; NULL likewise. */
+const struct task_manager_snapshot *find_task_manager(const struct cluster_snapshot *snapshot,
+                                                      const struct http_request *request,
+                                                      struct http_response *response);
 
 /* The ids in the path (parameter: which part of it); false after an error was answered (400). */
 bool read_job_id(const struct http_request *request, struct http_response *response,

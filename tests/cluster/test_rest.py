@@ -216,6 +216,28 @@ class Answers(unittest.TestCase):
                 with self.subTest(f"{state} {prefix}{path}"):
                     self.assertEqual(differences(shape, cluster.get(prefix + path), ""), [])
 
+    def check_metrics(self, cluster, job):
+        """Names without ?get=, values with it; nothing for names that do not exist."""
+        vertex = cluster.job(job)["vertices"][0]["id"]
+        rows = f"/jobs/{job}/vertices/{vertex}/metrics?get=0.rows.numRecordsOut"
+        cluster.wait_for(lambda: sum(int(v["value"]) for v in cluster.get(rows)) > 0, "rows in the metrics")
+        manager = cluster.get("/taskmanagers")["taskmanagers"][0]["id"]
+        for path, some in ((f"/jobs/{job}/metrics", ["numRestarts", "numberOfCompletedCheckpoints", "lastCheckpointSize"]),
+                           (f"/jobs/{job}/vertices/{vertex}/metrics", ["0.numRecordsOut", "0.rows.numRecordsOut"]),
+                           (f"/jobs/{job}/vertices/{vertex}/subtasks/0/metrics", ["numRecordsOut", "accumulateBusyTimeMs"]),
+                           ("/jobmanager/metrics", ["taskSlotsTotal", "numRunningJobs"]),
+                           (f"/taskmanagers/{manager}/metrics", ["Status.JVM.Memory.Heap.Used"])):
+            names = cluster.get(path)
+            self.assertTrue(all(list(n) == ["id"] for n in names), names)
+            self.assertLessEqual(set(some), {n["id"] for n in names})
+            values = cluster.get(f"{path}?get={','.join(some)},noSuchThing")
+            self.assertEqual([v["id"] for v in values], [n["id"] for n in names if n["id"] in some])
+            for value in values:
+                self.assertRegex(value["value"], r"^-?\d+$")
+        slots, = cluster.get("/jobmanager/metrics?get=taskSlotsTotal")
+        self.assertEqual(slots["value"], str(cluster.get("/overview")["slots-total"]))
+        self.assertEqual(cluster.rest(f"/jobs/{job}/vertices/{vertex}/subtasks/99/metrics")[0], 404)
+
     def check_figures(self, cluster, job):
         """The parts of a checkpoint add up to the whole."""
         base = f"/jobs/{job}/checkpoints/details/"
@@ -245,6 +267,7 @@ class Answers(unittest.TestCase):
             cluster.wait_for(lambda: cluster.completed_checkpoints(running) >= 1, "a checkpoint")
             self.check_all(cluster, running, "RUNNING")
             self.check_figures(cluster, running)
+            self.check_metrics(cluster, running)
             for node in cluster.job(running)["plan"]["nodes"]:
                 for given in node.get("inputs", []):
                     self.assertEqual(differences(PLAN_INPUT, given, "input"), [])
@@ -322,7 +345,7 @@ class Errors(unittest.TestCase):
             self.refused(cluster, 404, "/nosuch", "/nosuch")
             self.refused(cluster, 404, NOBODY, f"/jobs/{NOBODY}")
             for below in ("plan", "config", "status", "exceptions", "definition", "checkpoints", "checkpoints/config",
-                          "checkpoints/details/1", f"vertices/{NOBODY}"):
+                          "checkpoints/details/1", f"vertices/{NOBODY}", "metrics", f"vertices/{NOBODY}/metrics"):
                 self.refused(cluster, 404, NOBODY, f"/jobs/{NOBODY}/{below}")
                 self.refused(cluster, 400, "jobid", f"/jobs/xyz/{below}")
             self.refused(cluster, 404, NOBODY, f"/jobs/{NOBODY}?mode=cancel", "PATCH")
