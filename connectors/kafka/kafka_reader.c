@@ -18,6 +18,7 @@
 /* Of positions for lag tools, while checkpoints are off. */
 #define COMMIT_INTERVAL_US INT64_C(5000000)
 #define FETCH_MEMORY_MIN   (1024 * 1024)
+#define REASON_BYTES_MAX   1000
 
 /* ---- opening and closing ---- */
 
@@ -155,14 +156,14 @@ enum status kafka_reader_add_splits(void *self, const struct split_list *splits,
         struct kafka_split split;
         TRY(kafka_split_decode(splits->splits[i].id, splits->splits[i].state,
                                splits->splits[i].state_size, &split, err));
-        if (find_reading(reader, split.topic, split.partition) != NULL) {
-            kafka_split_done(&split);
-            return error_set(err, STATUS_CORRUPT, "partition %s was given twice",
-                             splits->splits[i].id);
-        }
         add_reading(reader, &split);
     }
     index_readings(reader);
+    for (size_t i = 1; i < reader->reading_count; i++) {
+        if (compare_readings(&reader->by_name[i - 1], &reader->by_name[i]) == 0)
+            return error_set(err, STATUS_CORRUPT, "partition %s was given twice",
+                             reader->by_name[i]->split.id);
+    }
     reader->wants_splits = true;
     return STATUS_OK;
 }
@@ -271,6 +272,29 @@ static enum status on_end(struct kafka_reader *reader, struct kafka_reading *rea
     return STATUS_OK;
 }
 
+/* Tells the job's status which brokers do not answer, and why. */
+static void show_reason(struct kafka_reader *reader)
+{
+    const struct kafka_reading *silent = NULL;
+    for (size_t i = 0; i < reader->reading_count && silent == NULL; i++) {
+        if (!reader->readings[i]->is_answered && !reader->readings[i]->is_finished)
+            silent = reader->readings[i];
+    }
+    if (silent == NULL && !reader->is_waiting)
+        return;
+    reader->is_waiting = silent != NULL;
+    if (silent == NULL) {
+        reader->env->ops->waits_for(reader->env, NULL);
+        return;
+    }
+    struct text text SCOPED_TEXT_BUFFER;
+    text_init(&text, REASON_BYTES_MAX);
+    text_format(&text, "the broker of %s: ", silent->split.id);
+    if (!kafka_client_reason(reader->control->client, &text))
+        text_append(&text, "no answer");
+    reader->env->ops->waits_for(reader->env, text.bytes);
+}
+
 static enum status take_answers(struct kafka_reader *reader, struct error *err)
 {
     struct kafka_control *control = reader->control;
@@ -291,6 +315,7 @@ static enum status take_answers(struct kafka_reader *reader, struct error *err)
         }
         rd_kafka_topic_partition_list_destroy(control->ends);
         control->ends = NULL;
+        show_reason(reader);
     }
     if (control->ranged != NULL) {
         const rd_kafka_topic_partition_t *answer = &control->ranged->elems[0];

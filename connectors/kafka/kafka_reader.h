@@ -32,6 +32,7 @@ struct kafka_reader {
     size_t ready_count;
     size_t finished_count;
     bool wants_splits;
+    bool is_waiting;        /* the job's status says for what */
     bool commits_by_itself; /* checkpoints are off */
     int64_t committed_us;
     int64_t probed_us;
