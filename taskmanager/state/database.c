@@ -21,6 +21,7 @@
 #define SPACE_EXCESS_PERCENT 100
 
 #define CACHE_SHARD_BITS 1
+#define MERGE_BYTES_MIN  ((uint64_t)1 << 20) /* of deleted ranges */
 
 #define DEFAULT_COLUMN "default"
 
@@ -35,6 +36,7 @@ struct state_column {
     rocksdb_compactionfilter_t *filter;
     const struct clock *clock;
     _Atomic int64_t ttl_ms;
+    uint64_t deleted_bytes; /* in ranges, since the last merge that this asked for */
 };
 
 struct state_database {
@@ -454,7 +456,7 @@ void state_file_writer_destroy(struct state_file_writer *writer)
 enum status state_database_delete_files(struct state_database *database,
                                         struct state_column *column, const char *from,
                                         size_t from_size, const char *to, size_t to_size,
-                                        struct error *err)
+                                        uint64_t *ret_size, struct error *err)
 {
     char *message = NULL;
     uint64_t size = 0;
@@ -463,8 +465,30 @@ enum status state_database_delete_files(struct state_database *database,
     if (message == NULL && size >= FILE_SIZE_TARGET)
         rocksdb_delete_file_in_range_cf(database->db, column->handle, from, from_size, to, to_size,
                                         &message);
+    *ret_size += size;
     return message == NULL ? STATUS_OK
                            : failed(message, "delete files of", database->directory, err);
+}
+
+enum status state_database_note_deleted(struct state_database *database,
+                                        struct state_column *column, uint64_t size_bytes,
+                                        bool is_added, struct error *err)
+{
+    uint64_t live_bytes = 0;
+    if (is_added)
+        column->deleted_bytes += size_bytes;
+    else if (size_bytes > column->deleted_bytes)
+        column->deleted_bytes = size_bytes;
+    if (column->deleted_bytes < MERGE_BYTES_MIN ||
+        rocksdb_property_int_cf(database->db, column->handle, "rocksdb.live-sst-files-size",
+                                &live_bytes) != 0 ||
+        column->deleted_bytes < live_bytes / 2)
+        return STATUS_OK;
+    column->deleted_bytes = 0;
+    char *message = NULL;
+    rocksdb_suggest_compact_range_cf(database->db, column->handle, NULL, 0, NULL, 0, &message);
+    return message == NULL ? STATUS_OK
+                           : failed(message, "merge files of", database->directory, err);
 }
 
 struct state_iterator *state_iterator_create(struct state_database *database,

@@ -59,11 +59,16 @@ enum status state_file_writer_finish(struct state_file_writer *writer,
 void state_file_writer_destroy(struct state_file_writer *writer);
 
 /* Deletes the files that hold only keys of a range that has been deleted, if it is worth while; to
- * itself may be taken for a part of the range. */
+ * itself may be taken for a part of the range. Adds to *ret_size what the range took in files. */
 enum status state_database_delete_files(struct state_database *database,
                                         struct state_column *column, const char *from,
                                         size_t from_size, const char *to, size_t to_size,
-                                        struct error *err) MUST_CHECK;
+                                        uint64_t *ret_size, struct error *err) MUST_CHECK;
+/* A range that took so many bytes has been deleted; is_added: beside what was noted before. Where
+ * half of the column is gone, it is merged in the background. One thread. */
+enum status state_database_note_deleted(struct state_database *database,
+                                        struct state_column *column, uint64_t size_bytes,
+                                        bool is_added, struct error *err) MUST_CHECK;
 
 struct state_iterator *state_iterator_create(struct state_database *database,
                                              struct state_column *column);

@@ -332,14 +332,19 @@ enum status state_drops_delete_files(struct state_backend *backend, const struct
     text_init(&walk.from, SIZE_MAX / 4);
     text_init(&walk.to, SIZE_MAX / 4);
     enum status status = STATUS_OK;
-    for (size_t d = 0; d < list->drop_count; d++) {
+    for (size_t d = 0; d < list->drop_count && status == STATUS_OK; d++) {
         walk.drop = list->drops[d];
+        uint64_t size = 0;
         for (uint32_t g = walk.groups.first; g <= walk.groups.last && status == STATUS_OK; g++) {
             walk_group(&walk, g);
-            status =
-                state_database_delete_files(backend->database, list->table->column, walk.from.bytes,
-                                            walk.from.size, walk.to.bytes, walk.to.size, err);
+            status = state_database_delete_files(backend->database, list->table->column,
+                                                 walk.from.bytes, walk.from.size, walk.to.bytes,
+                                                 walk.to.size, &size, err);
         }
+        /* Ranges without a beginning take in what was dropped before. */
+        if (status == STATUS_OK)
+            status = state_database_note_deleted(backend->database, list->table->column, size,
+                                                 walk.drop->from.size > 0, err);
     }
     text_done(&walk.from);
     text_done(&walk.to);
