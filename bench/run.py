@@ -10,6 +10,7 @@ import tempfile
 import time
 
 import cluster
+import kafka
 import state
 import words
 
@@ -24,6 +25,7 @@ BENCHES = {
     "start": cluster.bench_start,
     "idle": cluster.bench_idle,
     "memory": cluster.bench_memory,
+    "kafka": kafka.bench_kafka,
 }
 
 
