@@ -256,6 +256,12 @@ static int compare_lines(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
+static void lines_sort(struct lines *lines)
+{
+    if (lines->count > 1)
+        qsort(lines->items, lines->count, sizeof(char *), compare_lines);
+}
+
 static void split_rows(const struct text *rows, struct lines *out)
 {
     const char *at = rows->bytes;
@@ -311,8 +317,8 @@ static enum status compare_output(const struct job_test *test, size_t output,
     split_rows(&test->outputs[output].rows, &got);
     const enum status status = expected_rows(test->expected[output], schema, &expected, err);
     if (status == STATUS_OK) {
-        qsort(expected.items, expected.count, sizeof(char *), compare_lines);
-        qsort(got.items, got.count, sizeof(char *), compare_lines);
+        lines_sort(&expected);
+        lines_sort(&got);
         *ret_same &= print_difference(test->outputs[output].node, &expected, &got);
     }
     lines_done(&expected);
