@@ -98,10 +98,10 @@ static void pause_splits(struct source_driver *driver)
 }
 
 struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
-                                                bool is_held)
+                                                int64_t held_us)
 {
     const struct source_time_view view = {driver->reader, driver->connector->reader.split_status};
-    const struct watermark_change change = source_time_pass(&driver->time, now_us, is_held, &view);
+    const struct watermark_change change = source_time_pass(&driver->time, now_us, held_us, &view);
     pause_splits(driver);
     return change;
 }

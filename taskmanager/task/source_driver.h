@@ -47,9 +47,9 @@ enum source_poll {
 enum source_poll source_driver_poll(struct source_driver *driver, struct emitter *out,
                                     struct batch **ret_batch, struct error *err);
 /* Passes over the times of the splits; the change has to go out before the next
- * batch. is_held: see source_time.h. */
+ * batch. held_us: see source_time.h. */
 struct watermark_change source_driver_pass_time(struct source_driver *driver, int64_t now_us,
-                                                bool is_held);
+                                                int64_t held_us);
 /* Splits wait beyond that event time, from the next pass on. */
 void source_driver_align(struct source_driver *driver, int64_t limit_ms);
 /* After SOURCE_IDLE: when to poll without a wake; INT64_MAX: never. */

@@ -116,11 +116,11 @@ static void look_at(struct source_time *time, struct split_time *at, enum split_
     }
 }
 
-static int64_t elapsed_since(struct source_time *time, int64_t now_us, bool is_held)
+static int64_t elapsed_since(struct source_time *time, int64_t now_us, int64_t held_us)
 {
-    int64_t elapsed_us = now_us - time->passed_us;
+    const int64_t elapsed_us = now_us - time->passed_us - held_us;
     time->passed_us = now_us;
-    if (is_held || elapsed_us < 0)
+    if (elapsed_us < 0)
         return 0;
     return elapsed_us > GAP_MAX_US ? GAP_MAX_US : elapsed_us;
 }
@@ -200,13 +200,13 @@ static int64_t local_limit(const struct source_time *time, const struct tally *t
     return tally->active_ms + drift_ms;
 }
 
-struct watermark_change source_time_pass(struct source_time *time, int64_t now_us, bool is_held,
+struct watermark_change source_time_pass(struct source_time *time, int64_t now_us, int64_t held_us,
                                          const struct source_time_view *view)
 {
     struct watermark_change change = {0};
     if (!time->is_on)
         return change;
-    const int64_t elapsed_us = elapsed_since(time, now_us, is_held);
+    const int64_t elapsed_us = elapsed_since(time, now_us, held_us);
     for (size_t i = time->first_live; i < time->count; i++) {
         struct split_time *at = &time->splits[i];
         const enum split_status status =

@@ -79,9 +79,9 @@ struct source_time_view {
     const void *reader;
     enum split_status (*status)(const void *reader, uint32_t split);
 };
-/* Looks at all splits. is_held: the time since the last pass does not count for idleness. The
+/* Looks at all splits. held_us: so much of the time since the last pass does not count. The
  * result says what has to go out now: sent_ms, idle, active. */
-struct watermark_change source_time_pass(struct source_time *time, int64_t now_us, bool is_held,
+struct watermark_change source_time_pass(struct source_time *time, int64_t now_us, int64_t held_us,
                                          const struct source_time_view *view);
 /* Is a pass due before the next batch? */
 static inline bool source_time_is_due(const struct source_time *time, int64_t now_us)

@@ -547,6 +547,8 @@ static void account_time(struct task *task, int64_t start_us)
     const int64_t gap_us = start_us - task->turn_end_us;
     if (gap_us <= 0 || !task->was_waiting)
         return;
+    if (task->was_held)
+        task->held_us += gap_us;
     _Atomic uint64_t *counter = task->was_blocked ? &task->blocked_us : &task->idle_us;
     atomic_fetch_add_explicit(counter, (uint64_t)gap_us, memory_order_relaxed);
 }
@@ -577,7 +579,7 @@ enum task_turn task_run(struct task *task, int64_t deadline_us)
         !can_wait(task, task->early))
         turn = TURN_AGAIN; /* the barrier that it waited for has passed */
     task->was_blocked = task->has_chain && task->chain.is_blocked;
-    task->was_held |= task->was_blocked;
+    task->was_held = task->was_blocked || (task->has_chain && !chain_is_empty(&task->chain));
     task->was_waiting = turn == TURN_WAIT;
     task_count_turn(task, start_us);
     return turn;

@@ -128,9 +128,9 @@ static void pass_time(struct task *task)
     if (!source_time_is_due(&source->time, task->now_us))
         return;
     const struct watermark_change change =
-        source_driver_pass_time(source, task->now_us, task->was_held);
+        source_driver_pass_time(source, task->now_us, task->held_us);
     add_change(task, change, source->time.sent_ms);
-    task->was_held = false;
+    task->held_us = 0;
 }
 
 enum task_poll task_poll_source(struct task *task, struct error *err)

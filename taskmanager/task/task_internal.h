@@ -50,8 +50,8 @@ struct task {
     uint32_t ended_count; /* inputs */
     struct aligner aligner;
     struct watermarks watermarks;
-    bool
-        was_held; /* without room downstream at some time since the source's times were looked at */
+    bool was_held;   /* the last turn ended with rows that cannot go on */
+    int64_t held_us; /* so long in all since the source's times were looked at */
     struct element pending[TASK_PENDING_MAX];
     uint32_t pending_count;
     bool has_ended; /* end of input was started: nothing else follows */

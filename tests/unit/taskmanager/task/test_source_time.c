@@ -33,7 +33,8 @@ static void pass(struct fixture *fixture, int64_t after_us)
 {
     const struct source_time_view view = {fixture, status_of};
     fixture->now_us += after_us;
-    fixture->change = source_time_pass(&fixture->time, fixture->now_us, fixture->is_held, &view);
+    fixture->change =
+        source_time_pass(&fixture->time, fixture->now_us, fixture->is_held ? after_us : 0, &view);
 }
 
 /* As a task would: whenever a pass is needed, until so much time has gone by. */
@@ -211,6 +212,25 @@ START_TEST(silence_alone_is_not_idleness)
     ck_assert(!f.change.went_idle);
     let_pass(&f, 4);
     ck_assert(f.change.went_idle);
+    source_time_done(&f.time);
+}
+END_TEST
+
+/* A task that is under pressure most of the time still learns that a split is empty. */
+START_TEST(pressure_slows_the_clock_by_what_it_takes)
+{
+    struct fixture f;
+    set_up(&f, 0, 30, WATERMARK_NONE);
+    source_time_add_split(&f.time, "a", WATERMARK_NONE, false);
+    f.status[0] = SPLIT_AT_END;
+    const struct source_time_view view = {&f, status_of};
+    int64_t idle_after_us = 0;
+    for (int64_t i = 0; i < 2000 && idle_after_us == 0; i++) {
+        f.now_us += 200000;
+        if (source_time_pass(&f.time, f.now_us, 150000, &view).went_idle)
+            idle_after_us = i * 200000;
+    }
+    ck_assert_int_eq(idle_after_us, 120 * SECOND_US);
     source_time_done(&f.time);
 }
 END_TEST
@@ -472,6 +492,7 @@ int main(void)
     tcase_add_test(rules, an_empty_split_at_its_end_becomes_idle);
     tcase_add_test(rules, unread_input_ends_idleness_before_it_is_read);
     tcase_add_loop_test(rules, silence_alone_is_not_idleness, 0, 5);
+    tcase_add_test(rules, pressure_slows_the_clock_by_what_it_takes);
     tcase_add_test(rules, a_clock_that_goes_back_counts_nothing);
     tcase_add_loop_test(rules, the_order_of_falling_silent_does_not_matter, 0, 2);
     tcase_add_test(rules, idle_zero_is_never);
