@@ -163,11 +163,19 @@ static void count_targets(struct partitioner *partitioner, uint32_t count)
     uint32_t *counts = partitioner->starts;
     memset(counts, 0, (size_t)STRETCHES * lanes * sizeof(uint32_t));
     for (uint32_t i = 0; i < length; i++) {
-        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++)
-            counts[stretch * lanes + targets[stretch * length + i]]++;
+        counts[targets[i]]++;
+        counts[lanes + targets[length + i]]++;
+        counts[2 * lanes + targets[2 * length + i]]++;
+        counts[3 * lanes + targets[3 * length + i]]++;
     }
     for (uint32_t i = STRETCHES * length; i < count; i++)
         counts[(STRETCHES - 1) * lanes + targets[i]]++;
+}
+
+/* positions[i]: the i-th selected row, or i where they are NULL. */
+static inline uint32_t position_of(const uint32_t *positions, uint32_t i)
+{
+    return positions != NULL ? positions[i] : i;
 }
 
 static void place_rows(struct partitioner *partitioner, const uint32_t *selection, uint32_t count)
@@ -178,15 +186,19 @@ static void place_rows(struct partitioner *partitioner, const uint32_t *selectio
     uint32_t *starts = partitioner->starts;
     uint32_t *rows = partitioner->rows;
     for (uint32_t i = 0; i < length; i++) {
-        for (uint32_t stretch = 0; stretch < STRETCHES; stretch++) {
-            const uint32_t at = stretch * length + i;
-            const uint32_t place = starts[stretch * lanes + targets[at]]++;
-            rows[place] = selection != NULL ? selection[at] : at;
-        }
+        const uint32_t second = length + i;
+        const uint32_t third = 2 * length + i;
+        const uint32_t fourth = 3 * length + i;
+        rows[starts[targets[i]]++] = position_of(selection, i);
+        rows[starts[lanes + targets[second]]++] = position_of(selection, second);
+        rows[starts[2 * lanes + targets[third]]++] = position_of(selection, third);
+        rows[starts[3 * lanes + targets[fourth]]++] = position_of(selection, fourth);
     }
     for (uint32_t i = STRETCHES * length; i < count; i++)
-        rows[starts[(STRETCHES - 1) * lanes + targets[i]]++] = selection != NULL ? selection[i] : i;
+        rows[starts[(STRETCHES - 1) * lanes + targets[i]]++] = position_of(selection, i);
 }
+
+_Static_assert(STRETCHES == 4, "as many lines as stretches");
 
 /* Groups the rows of the held batch by lane, in their order: a counting sort. */
 static void split_by_key(struct partitioner *partitioner)
