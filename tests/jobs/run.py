@@ -3,6 +3,7 @@
 
 tests/jobs/NAME.yaml      has the parameters in (the folder in/) and out (an empty directory), comments
                           "# compare OUTPUT: WAY" (bag, ordered, latest, materialized) and "# runs: once | stateless"
+examples/NAME.test.yaml   run by `millstream test`, which has ways of its own
 tests/jobs/expected/NAME.OUTPUT   the lines of ${out}/OUTPUT/part-*, or what was printed (OUTPUT "stdout")
 
 run.py [--accept] [NAME...]: --accept writes the expected files anew: read them before you commit them.
@@ -121,6 +122,12 @@ def test(path, way, is_accepting):
         shutil.rmtree(directory, ignore_errors=True)
 
 
+def test_file(path):
+    """What `millstream test` says of it; None if it passes."""
+    done = subprocess.run([str(PROGRAM), "test", str(path)], capture_output=True, text=True, timeout=3 * TIMEOUT_S)
+    return None if done.returncode == 0 else f"exit {done.returncode}\n{done.stdout}{done.stderr}"
+
+
 def test_example(name, parameters, check):
     """Runs examples/NAME.yaml at parallelism 2; check(directory, printed) asserts."""
     directory = pathlib.Path(tempfile.mkdtemp(prefix="millstream-jobs-"))
@@ -199,8 +206,13 @@ def main():
     for name, parameters, check in EXAMPLES:
         if not names or name in names:
             tests.append((f"example {name}", lambda a=(name, parameters, check): test_example(*a)))
-    covered = {name for name, _, _ in EXAMPLES}
-    missing = [p.stem for p in (ROOT / "examples").glob("*.yaml") if p.stem not in covered]
+    files = {p.name.removesuffix(".test.yaml"): p for p in (ROOT / "examples").glob("*.test.yaml")}
+    for name, path in files.items():
+        if not names or name in names:
+            tests.append((f"example {path.name}", lambda path=path: test_file(path)))
+    covered = {name for name, _, _ in EXAMPLES} | files.keys()
+    missing = [p.stem for p in (ROOT / "examples").glob("*.yaml")
+               if p.stem not in covered and not p.name.endswith(".test.yaml")]
     tests.append(("every example has a test", lambda: f"no test for {missing}" if missing else None))
     failed = 0
     with concurrent.futures.ThreadPoolExecutor(max_workers=3) as pool:
