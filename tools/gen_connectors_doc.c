@@ -80,8 +80,17 @@ static void add_source(struct text *page, const struct source_connector *source)
     text_append(page,
                 "\nColumns that the connector adds, as in `name: type metadata from 'key'`:\n\n"
                 "| key | type | meaning |\n|---|---|---|\n");
-    for (const struct source_metadata *at = source->metadata; at->key != NULL; at++)
-        text_format(page, "| `%s` | `%s` | %s |\n", at->key, at->type, at->help);
+    for (const struct source_metadata *at = source->metadata; at->key != NULL; at++) {
+        text_format(page, "| `%s` | `", at->key);
+        /* A bar would end the cell. */
+        for (const char *c = at->type; *c != '\0'; c++) {
+            if (*c == '|')
+                text_append(page, "` or `");
+            else
+                text_append_char(page, *c);
+        }
+        text_format(page, "` | %s |\n", at->help);
+    }
 }
 
 static void add_sink(struct text *page, const struct sink_connector *sink)

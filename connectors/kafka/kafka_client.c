@@ -85,7 +85,8 @@ static bool is_sensitive(const char *name)
     return false;
 }
 
-static enum status unknown_property(const char *name, struct error *err)
+/* Says what to use in place of a property that only the Java client has. */
+static enum status check_java_name(const char *name, struct error *err)
 {
     for (size_t i = 0; i < sizeof(java_names) / sizeof(java_names[0]); i++) {
         if (strcmp(java_names[i].java, name) == 0)
@@ -93,8 +94,7 @@ static enum status unknown_property(const char *name, struct error *err)
                              "properties.%s belongs to Kafka's Java client: use %s", name,
                              java_names[i].instead);
     }
-    return error_set(err, STATUS_INVALID,
-                     "properties.%.100s: librdkafka has no property of that name", name);
+    return STATUS_OK;
 }
 
 static enum status set_property(rd_kafka_conf_t *conf, const char *name, const char *value,
@@ -105,7 +105,8 @@ static enum status set_property(rd_kafka_conf_t *conf, const char *name, const c
     case RD_KAFKA_CONF_OK:
         return STATUS_OK;
     case RD_KAFKA_CONF_UNKNOWN:
-        return unknown_property(name, err);
+        return error_set(err, STATUS_INVALID,
+                         "properties.%.100s: librdkafka has no property of that name", name);
     case RD_KAFKA_CONF_INVALID:
         break;
     }
@@ -134,6 +135,7 @@ static enum status set_given(rd_kafka_conf_t *conf, const struct kafka_client_op
         if (find_in(refused, 1, name) != NULL || find_in(options->own, 2, name) != NULL)
             return error_set(err, STATUS_INVALID,
                              "properties.%s cannot be set: the connector decides it itself", name);
+        TRY(check_java_name(name, err));
         TRY(set_property(conf, name, setting->value, err));
     }
     return STATUS_OK;

@@ -51,8 +51,13 @@ const char *kafka_error_hint(rd_kafka_resp_err_t code)
         return ": the brokers' access lists must let this user read with this group";
     case RD_KAFKA_RESP_ERR__AUTHENTICATION:
     case RD_KAFKA_RESP_ERR_SASL_AUTHENTICATION_FAILED:
-        return ": check properties.sasl.username, properties.sasl.password, "
-               "properties.sasl.mechanism";
+        /* Kafka 4 checks a nonce that older versions of the library get wrong. */
+        return rd_kafka_version() < 0x02060100
+                   ? ": check properties.sasl.username, properties.sasl.password, "
+                     "properties.sasl.mechanism; SCRAM with brokers of Kafka 4 needs librdkafka "
+                     "2.6.1 or newer, this one is older"
+                   : ": check properties.sasl.username, properties.sasl.password, "
+                     "properties.sasl.mechanism";
     case RD_KAFKA_RESP_ERR__SSL:
         return ": check properties.ssl.ca.location and the broker's certificate";
     case RD_KAFKA_RESP_ERR__RESOLVE:

@@ -1,5 +1,6 @@
 /* REST: submitting a job's text. The text is compiled here; the core gets the graph. */
 #include "jobmanager/rest/handlers.h"
+#include "jobmanager/rest/probe.h"
 
 #include "common/base/allocate.h"
 #include "common/base/log.h"
@@ -214,10 +215,14 @@ void handle_job_submit(void *context, const struct http_request *request,
     } else {
         struct compile_report report = {0};
         struct job_graph *graph = NULL;
-        if (compile(rest, &submission, &graph, &report) == STATUS_OK)
+        if (compile(rest, &submission, &graph, &report) == STATUS_OK) {
+            const struct secret_places secrets = {
+                .directory = config_text(rest->service.config, CONFIG_SECRETS_DIR)};
+            probe_connectors(rest->service.connectors, &secrets, graph, &report);
             submit_graph(rest, &submission, graph, &report, response);
-        else
+        } else {
             respond_problems(response, &report);
+        }
         compile_report_done(&report);
     }
     free(submission.parameters);

@@ -3,12 +3,17 @@ import collections
 import os
 import pathlib
 import random
-import signal
+import re
+import socket
+import ssl
+import subprocess
+import tempfile
+import threading
 import time
 import unittest
 
-from kafka_kit import USER, Topics, broker, read_lines
-from kit import Cluster
+from kafka_kit import USER, Topics, broker, read_lines, secure_broker
+from kit import BIN, Cluster
 
 FAST = ("-D", "execution.checkpointing.interval=200ms")
 
@@ -284,52 +289,124 @@ nodes:
         self.cluster.wait_state(job, "FINISHED")
         self.assertEqual(read_lines(self.output()), ["gzip", "snappy", "lz4", "zstd", big])
 
-    # ---- secured brokers ----
 
-    def secure_lines(self, password, authority=None):
-        return ["properties.security.protocol: SASL_SSL", "properties.sasl.mechanism: SCRAM-SHA-512",
-                f"properties.sasl.username: {USER}", f"properties.sasl.password: {password}",
-                f"properties.ssl.ca.location: {authority or self.kafka.authority}"]
-
-    def test_wrong_password_and_authority(self):
-        topic = self.topics.create()
-        for lines, reason in ((self.secure_lines("wrong"), "uthentication failed"),
-                              (self.secure_lines(self.kafka.password, "/etc/ssl/certs/ca-certificates.crt"),
-                               "certificate verify failed")):
-            job = self.cluster.submit(self.job(*lines), *FAST, brokers=self.kafka.secure_bootstrap, topics=topic,
-                                      output=self.output())
-            self.cluster.wait_for(lambda: reason in str(self.cluster.job(job)["millstream"]["waiting-for"]), reason, 20)
-            self.cancel(job)
+def secure_lines(kafka, password, authority=None):
+    return ["properties.security.protocol: SASL_SSL", "properties.sasl.mechanism: SCRAM-SHA-512",
+            f"properties.sasl.username: {USER}", f'properties.sasl.password: "{password}"',
+            f"properties.ssl.ca.location: {authority or kafka.authority}"]
 
 
-class KafkaSecrets(unittest.TestCase):
-    def test_password_is_nowhere(self):
+class NoBroker:
+    """Something else that listens: it answers with a line of HTTP, or with a certificate that has expired."""
+
+    def __init__(self, directory=None):
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.address = "127.0.0.1:%d" % self.listener.getsockname()[1]
+        self.context = self.expired(directory) if directory else None
+        threading.Thread(target=self.serve, daemon=True).start()
+
+    def expired(self, directory):
+        self.authority, key = directory / "expired.pem", directory / "expired.key"
+        request, extensions = directory / "expired.csr", directory / "extensions"
+        extensions.write_text("subjectAltName=IP:127.0.0.1\n")
+        for command in (["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=127.0.0.1", "-keyout", key, "-out", request],
+                        ["x509", "-req", "-in", request, "-signkey", key, "-days", "0", "-extfile", extensions, "-out",
+                         self.authority]):
+            subprocess.run(["openssl", *command], check=True, capture_output=True)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(self.authority, key)
+        return context
+
+    def serve(self):
+        while True:
+            try:
+                connection, _ = self.listener.accept()
+            except OSError:
+                return
+            try:
+                with connection:
+                    if self.context:
+                        self.context.wrap_socket(connection, server_side=True).close()
+                    else:
+                        connection.recv(100)
+                        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+            except OSError:
+                pass
+
+
+class WarningsAtSubmit(unittest.TestCase):
+    def test_what_is_not_there(self):
+        """Each is a warning of `run`, and the reason in the job's status."""
         kafka = broker()
+        with Cluster() as cluster, socket.create_server(("127.0.0.1", 0)) as closed:
+            http, expired = NoBroker(), NoBroker(cluster.directory)
+            nobody = "127.0.0.1:%d" % closed.getsockname()[1]
+            closed.close()
+            tls = ["properties.security.protocol: SSL", f"properties.ssl.ca.location: {expired.authority}"]
+            for brokers, lines, reasons in (
+                    (kafka.bootstrap, [], ["no-such-topic", "Unknown topic", "kafka topics --create"]),
+                    (nobody, [], [nobody, "Connection refused"]),
+                    (http.address, [], [http.address]),
+                    (expired.address, tls, ["certificate"])):
+                path = cluster.directory / "job.yaml"
+                path.write_text(JOB % "\n".join("        " + line for line in lines))
+                done = cluster.cli("run", "-d", path, f"--param=brokers={brokers}", "--param=topics=no-such-topic",
+                                   f"--param=output={cluster.directory}/out")
+                job = re.search(r"JobID ([0-9a-f]{32})", done.stdout)[1]
+                for reason in reasons:
+                    self.assertIn(reason, done.stderr, (brokers, done.stderr))
+                    cluster.wait_for(lambda: reason in str(cluster.job(job)["millstream"]["waiting-for"]), reason, 20)
+                cluster.cli("cancel", job)
+
+    def test_what_the_job_itself_shows(self):
+        for lines, reason in (
+                (["start_timestamp: 5"], "start_timestamp is only used with `start: timestamp`"),
+                (["properties.sasl.jaas.config: x"], "belongs to Kafka's Java client"),
+                (["properties.no.such: 1"], "librdkafka has no property of that name"),
+                (["properties.auto.offset.reset: latest"], "the connector decides it itself"),
+                (["key: nothing"], 'the schema has no column "nothing"'),
+                (["start_offsets: x"], "is only used with")):
+            with tempfile.TemporaryDirectory() as directory:
+                path = pathlib.Path(directory) / "job.yaml"
+                path.write_text(JOB % "\n".join("        " + line for line in lines))
+                done = subprocess.run([BIN / "millstream", "info", "--param=brokers=localhost:9092", "--param=topics=t",
+                                       "--param=output=/x", path], capture_output=True, text=True)
+                self.assertEqual(done.returncode, 2, done.stdout)
+                self.assertIn(reason, done.stderr)
+
+
+class SecureKafka(unittest.TestCase):
+    def submit(self, cluster, kafka, topic, *lines):
+        path = cluster.directory / "job.yaml"
+        path.write_text(JOB % "\n".join("        " + line for line in lines))
+        return cluster.submit(path, *FAST, brokers=kafka.secure_bootstrap, topics=topic,
+                              output=cluster.directory / "out")
+
+    def test_password_is_nowhere_but_in_its_file(self):
+        kafka = secure_broker()
         topics = Topics(kafka)
         topic = topics.create()
         topics.produce(topic, ["secured"])
-        lines = ["properties.security.protocol: SASL_SSL", "properties.sasl.mechanism: SCRAM-SHA-512",
-                 f"properties.sasl.username: {USER}", 'properties.sasl.password: "${secret:kafka-password}"',
-                 f"properties.ssl.ca.location: {kafka.authority}"]
-        with Cluster() as cluster:
-            secrets = cluster.directory / "secrets"
-            secrets.mkdir()
-            (secrets / "kafka-password").write_text(kafka.password + "\n")
-            cluster.options["security.secrets.dir"] = secrets
-            cluster.job_manager.end()
-            cluster.start_job_manager()
-            for daemon in list(cluster.task_managers):
-                cluster.kill_task_manager(daemon, signal.SIGTERM)
-            cluster.add_task_manager()
-            cluster.wait_task_managers(1)
-            path = cluster.directory / "job.yaml"
-            path.write_text(JOB % "\n".join("        " + line for line in lines))
-            job = cluster.submit(path, *FAST, brokers=kafka.secure_bootstrap, topics=topic,
-                                 output=cluster.directory / "out")
+        with tempfile.TemporaryDirectory() as secrets, Cluster(
+                options={"security.secrets.dir": secrets, "log.level": "debug"}) as cluster:
+            (pathlib.Path(secrets) / "kafka-password").write_text(kafka.password + "\n")
+            job = self.submit(cluster, kafka, topic, *secure_lines(kafka, "${secret:kafka-password}"))
             cluster.wait_for(lambda: read_lines(cluster.directory / "out") == ["secured"], "the line")
             cluster.wait_for(lambda: cluster.completed_checkpoints(job) >= 3, "checkpoints")
             self.assertNotIn(kafka.password, str(cluster.get(f"/jobs/{job}")))
             cluster.cli("cancel", job)
             for found in cluster.directory.rglob("*"):
-                if found.is_file() and secrets not in found.parents:
+                if found.is_file():
                     self.assertNotIn(kafka.password.encode(), found.read_bytes(), found)
+
+    def test_wrong_password_and_authority_are_shown(self):
+        kafka = secure_broker()
+        topic = Topics(kafka).create()
+        with Cluster() as cluster:
+            for lines, reason in ((secure_lines(kafka, "wrong"), "uthentication failed"),
+                                  (secure_lines(kafka, kafka.password, "/etc/ssl/certs/ca-certificates.crt"),
+                                   "certificate")):
+                job = self.submit(cluster, kafka, topic, *lines)
+                cluster.wait_for(lambda: reason in str(cluster.job(job)["millstream"]["waiting-for"]), reason, 20)
+                self.assertNotIn("wrong", str(cluster.job(job)["millstream"]["waiting-for"]))
+                cluster.cli("cancel", job)

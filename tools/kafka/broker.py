@@ -11,7 +11,8 @@ openjdk-17-jre-headless and maven), run without ZooKeeper (KRaft) and bound to 1
 that was started before keeps its topics, addresses and version. --secure adds a second address that
 speaks SASL_SSL with SCRAM-SHA-512 and a certificate of a private authority made in DIR/tls.
 
-Topics are made and read with `millstream kafka`.
+Topics are made and read with `millstream kafka`. With librdkafka before 2.6.1 (Debian 12 has 2.0.2)
+SCRAM works with Kafka 3 only: --secure --version 3.
 """
 import argparse
 import base64
