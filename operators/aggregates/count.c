@@ -28,7 +28,12 @@ KERNEL void count_write(const struct accumulator *accumulator, void *slot,
 static void count_apply(const struct accumulator *accumulator, const struct aggregate_rows *rows,
                         struct aggregate_results *each)
 {
-    apply_rows(accumulator, rows, each, count_add, count_write);
+    /* count(*) has no argument: it counts as if it had one without NULLs. */
+    static const struct column no_nulls;
+    struct aggregate_rows all = *rows;
+    if (all.argument == NULL)
+        all.argument = &no_nulls;
+    apply_rows(accumulator, &all, each, count_add, count_write);
 }
 
 KERNEL void count_merge_add(const struct accumulator *accumulator, void *slot,

@@ -44,7 +44,8 @@ KERNEL void results_set_valid(struct aggregate_results *results, uint32_t positi
         results->column->validity[position / 64] |= UINT64_C(1) << (position % 64);
 }
 
-/* add: applies one row that is not NULL. write: the value after it. */
+/* rows->argument must be there. add: applies one row that is not NULL; write: the value after it.
+ */
 KERNEL void
 apply_rows(const struct accumulator *accumulator, const struct aggregate_rows *rows,
            struct aggregate_results *each,
@@ -52,7 +53,7 @@ apply_rows(const struct accumulator *accumulator, const struct aggregate_rows *r
            void (*write)(const struct accumulator *, void *, struct aggregate_results *, uint32_t))
 {
     const struct column *argument = rows->argument;
-    const bool has_nulls = argument != NULL && argument->validity != NULL;
+    const bool has_nulls = argument->validity != NULL;
     const uint32_t count = rows->count;
     if (rows->signs == NULL && !has_nulls && each == NULL) {
         for (uint32_t i = 0; i < count; i++)

@@ -1,5 +1,5 @@
 # Slower checks than `make check`: sanitizers, static analysis, the other compiler.
-.PHONY: sanitize check-clang analyze
+.PHONY: sanitize check-clang analyze tidy
 
 # ThreadSanitizer: the tests of what has threads.
 THREAD_TESTS := $(filter tests/unit/taskmanager/% tests/unit/connectors/% tests/unit/common/io/% \
@@ -20,4 +20,9 @@ ANALYZER := -fanalyzer -Wno-analyzer-malloc-leak -Wno-analyzer-use-of-uninitiali
 analyze: | $(PROTO_C) ## gcc -fanalyzer over common/, clang-tidy (.clang-tidy) over the product
 	$(MAKE) OPTIMIZE="-O1 $(ANALYZER)" BUILD=$(BUILD)/analyze WERROR=1 \
 	  $(patsubst %.c,$(BUILD)/analyze/%.o,$(filter common/%,$(SOURCES)))
-	FLAGS='-std=c11 $(filter-out -DMILLSTREAM_VERSION=%,$(CPPFLAGS))' tools/run_tidy.sh $(SOURCES) $(MAINS)
+	$(MAKE) tidy FILES="$(SOURCES) $(MAINS)"
+
+# Seconds for each file, so it is no part of make test.
+tidy: FILES ?= $(filter $(SOURCES) $(MAINS),$(shell git diff --name-only --merge-base main))
+tidy: | $(PROTO_C) ## clang-tidy over what differs from main, or FILES="a.c b.c"
+	FLAGS='-std=c11 $(filter-out -DMILLSTREAM_VERSION=%,$(CPPFLAGS))' tools/run_tidy.sh $(FILES)
