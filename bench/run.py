@@ -12,12 +12,14 @@ import time
 import cluster
 import kafka
 import state
+import windows
 import words
 
 BENCHES = {
     "wordcount": words.bench_wordcount,
     "parallel": words.bench_parallel,
     "json": words.bench_json,
+    "windows": windows.bench_windows,
     "cold": state.bench_cold,
     "pause": state.bench_pause,
     "exchange": cluster.bench_exchange,
