@@ -136,6 +136,7 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .busy_ms = counters->busy_us / 1000,
             .idle_ms = counters->idle_us / 1000,
             .back_pressured_ms = counters->blocked_us / 1000,
+            .late_records = counters->late,
             .error_records = counters->errors,
             .state_keys = counters->state_keys,
             .state_bytes = counters->state_bytes,
@@ -144,6 +145,7 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .waits_for = counters->waits_for[0] != '\0' ? copy_text(counters->waits_for) : NULL,
         };
         copy_operators(&metrics[i], counters);
+        memcpy(metrics[i].late_buckets, counters->late_buckets, sizeof(metrics[i].late_buckets));
         *ret_is_aligned |= counters->is_time_aligned;
     }
     free(lines);

@@ -17,11 +17,11 @@
 #ifndef COMMON_API_OPERATOR_H
 #define COMMON_API_OPERATOR_H
 
-#include "common/api/late_counters.h"
 #include "common/api/state.h"
 #include "common/api/step.h"
 #include "common/base/clock.h"
 #include "common/base/ids.h"
+#include "common/base/late_counters.h"
 #include "common/base/memory.h"
 #include "common/base/status.h"
 #include "common/data/batch.h"

@@ -12,6 +12,7 @@
 #define COMMON_RPC_MESSAGE_H
 
 #include "common/base/ids.h"
+#include "common/base/late_counters.h"
 #include "common/base/scoped.h"
 #include "common/graph/deployment.h"
 #include "common/graph/source_split.h"
@@ -83,8 +84,9 @@ struct task_metrics {
     uint64_t busy_ms;
     uint64_t idle_ms;
     uint64_t back_pressured_ms;
-    uint64_t late_records;
-    uint64_t error_records; /* skipped or dead-lettered */
+    uint64_t late_records;                    /* came after their windows */
+    uint64_t late_buckets[LATE_BUCKET_COUNT]; /* of them, by how late */
+    uint64_t error_records;                   /* skipped or dead-lettered */
     uint64_t state_bytes;
     uint64_t state_keys;
     int64_t watermark_ms; /* INT64_MIN: none yet; INT64_MAX: its input has ended */

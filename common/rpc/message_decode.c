@@ -76,8 +76,13 @@ static enum status decode_metrics(const Millstream__TaskMetrics *from, struct ta
         .watermark_ms = from->watermark_ms,
         .is_time_idle = from->is_time_idle,
     };
+    CHECK_MAX("buckets of late rows", from->n_late_buckets, 64);
     CHECK_MAX("operators", from->n_operator_records_in, TASK_METRICS_OPERATOR_MAX);
     CHECK_MAX("operators", from->n_operator_records_out, from->n_operator_records_in);
+    /* A later version may tell more of them. */
+    for (size_t i = 0; i < from->n_late_buckets; i++)
+        to->late_buckets[i < LATE_BUCKET_COUNT ? i : LATE_BUCKET_COUNT - 1] +=
+            from->late_buckets[i];
     to->operator_count = (uint32_t)from->n_operator_records_out;
     for (uint32_t i = 0; i < to->operator_count; i++) {
         to->operator_records_in[i] = from->operator_records_in[i];

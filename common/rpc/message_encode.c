@@ -75,6 +75,8 @@ static Millstream__TaskMetrics *encode_metrics(const struct task_metrics *from,
     to->is_time_idle = from->is_time_idle;
     to->waits_for = text_or_empty(from->waits_for);
     /* The encoder only reads the arrays. */
+    to->n_late_buckets = from->late_records > 0 ? LATE_BUCKET_COUNT : 0;
+    to->late_buckets = (uint64_t *)(uintptr_t)from->late_buckets;
     to->n_operator_records_in = from->operator_count;
     to->operator_records_in = (uint64_t *)(uintptr_t)from->operator_records_in;
     to->n_operator_records_out = from->operator_count;

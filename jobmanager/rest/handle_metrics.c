@@ -108,6 +108,11 @@ static uint64_t errors(const struct task_metrics *metrics)
     return metrics->error_records;
 }
 
+static uint64_t late(const struct task_metrics *metrics)
+{
+    return metrics->late_records;
+}
+
 static uint64_t state_bytes(const struct task_metrics *metrics)
 {
     return metrics->state_bytes;
@@ -126,6 +131,9 @@ static const struct {
      records_in},
     {{"millstream_vertex_records_out_total", "counter", "Rows emitted by them."}, records_out},
     {{"millstream_vertex_errors_total", "counter", "Rows skipped or dead-lettered."}, errors},
+    {{"millstream_vertex_late_records_dropped_total", "counter",
+      "Rows that came after their windows (numLateRecordsDropped)."},
+     late},
     {{"millstream_vertex_state_bytes", "gauge", "Keyed state in bytes."}, state_bytes},
     {{"millstream_vertex_state_keys", "gauge", "Keys in keyed state."}, state_keys},
 };
@@ -188,6 +196,33 @@ static void write_watermarks(struct text *out, const struct cluster_snapshot *sn
     }
 }
 
+/* By how much late rows were late; vertices without any are left out. */
+static void write_late(struct text *out, const struct cluster_snapshot *snapshot)
+{
+    const struct metric metric = {"millstream_vertex_late_seconds", "histogram",
+                                  "How late the rows were that came after their windows."};
+    head(out, &metric);
+    for (size_t i = 0; i < snapshot->job_count; i++) {
+        const struct job_snapshot *job = &snapshot->jobs[i];
+        for (uint32_t v = 0; v < job->vertex_count && !job_status_is_terminal(job->status); v++) {
+            const struct task_metrics sum = vertex_metrics(&job->vertices[v]);
+            uint64_t rows = 0;
+            for (unsigned b = 0; b < LATE_BUCKET_COUNT && sum.late_records > 0; b++) {
+                rows += sum.late_buckets[b];
+                text_format(out, "%s_bucket{", metric.name);
+                job_labels(out, job);
+                text_append(out, ",vertex=\"");
+                label(out, job->graph->vertices[job->vertices[v].vertex].name);
+                if (late_bucket_bounds_ms[b] == INT64_MAX)
+                    text_format(out, "\",le=\"+Inf\"} %" PRIu64 "\n", rows);
+                else
+                    text_format(out, "\",le=\"%g\"} %" PRIu64 "\n",
+                                (double)late_bucket_bounds_ms[b] / 1000, rows);
+            }
+        }
+    }
+}
+
 static void write_metrics(void *context, const struct cluster_snapshot *snapshot)
 {
     struct text *out = context;
@@ -205,6 +240,7 @@ static void write_metrics(void *context, const struct cluster_snapshot *snapshot
     write_jobs(out, snapshot);
     write_vertices(out, snapshot);
     write_watermarks(out, snapshot);
+    write_late(out, snapshot);
 }
 
 void handle_metrics(void *context, const struct http_request *request,

@@ -57,6 +57,8 @@ struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex)
         sum.idle_ms += metrics->idle_ms;
         sum.back_pressured_ms += metrics->back_pressured_ms;
         sum.late_records += metrics->late_records;
+        for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++)
+            sum.late_buckets[b] += metrics->late_buckets[b];
         sum.error_records += metrics->error_records;
         sum.state_bytes += metrics->state_bytes;
         sum.state_keys += metrics->state_keys;
@@ -110,6 +112,9 @@ struct node_sum {
     uint64_t records_in;
     uint64_t records_out;
     uint64_t errors;
+    bool has_windows;
+    uint64_t late;
+    uint64_t late_buckets[LATE_BUCKET_COUNT];
     uint64_t state_keys;
     uint64_t state_bytes;
     bool has_operator;
@@ -161,7 +166,8 @@ static void add_vertex(const struct job_snapshot *job, const struct vertex_snaps
         add_operator(node, vertex, place);
         if (first == NULL)
             first = node;
-        if (spec->key_count > 0)
+        node->has_windows |= operator_setting(spec, "window") != NULL;
+        if (spec->key_count > 0 || operator_setting(spec, "window") != NULL)
             keyed = node;
     }
     if (first != NULL)
@@ -169,7 +175,25 @@ static void add_vertex(const struct job_snapshot *job, const struct vertex_snaps
     if (keyed != NULL) {
         keyed->state_keys += sum.state_keys;
         keyed->state_bytes += sum.state_bytes;
+        keyed->late += sum.late_records;
+        for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++)
+            keyed->late_buckets[b] += sum.late_buckets[b];
     }
+}
+
+/* Rows that came after their windows, and by how much: [{"at-most-ms", "count"}]; null: any. */
+static void show_late(json_t *shown, const struct node_sum *node)
+{
+    json_t *histogram = json_array();
+    for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++) {
+        json_t *bound = late_bucket_bounds_ms[b] == INT64_MAX
+                            ? json_null()
+                            : json_integer((json_int_t)late_bucket_bounds_ms[b]);
+        (void)json_array_append_new(histogram, json_pack("{s:o,s:I}", "at-most-ms", bound, "count",
+                                                         (json_int_t)node->late_buckets[b]));
+    }
+    (void)json_object_set_new(shown, "late-dropped", json_integer((json_int_t)node->late));
+    (void)json_object_set_new(shown, "late-histogram", histogram);
 }
 
 static json_t *nodes_json(struct rest *rest, const struct job_snapshot *job, int64_t now_ms)
@@ -192,6 +216,8 @@ static json_t *nodes_json(struct rest *rest, const struct job_snapshot *job, int
                       (json_int_t)node->records_out, "records-out-per-second", (json_int_t)out_rate,
                       "errors-skipped", (json_int_t)node->errors, "state-keys",
                       (json_int_t)node->state_keys, "state-bytes", (json_int_t)node->state_bytes);
+        if (node->has_windows)
+            show_late(shown, node);
         if (job_has_event_time(job)) {
             (void)json_object_set_new(shown, "watermark",
                                       node->watermark_ms == INT64_MIN

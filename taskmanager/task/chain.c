@@ -102,6 +102,7 @@ void chain_operator_bind(struct chain *chain, uint32_t position)
     op->emitter.has_room = emitter_room;
     op->emitter.emit = emitter_take;
     op->env.ops = &chain_env_ops;
+    op->env.late = &op->late;
     CHECK(position + 1 < chain->operator_count || op->output_count == 0 || !op->outputs[0].to_next);
 }
 

@@ -57,6 +57,7 @@ struct chain_operator {
     int64_t watermark_ms;           /* the last one it has dealt with; EVENT_TIME_NONE */
     char *waits_for;                /* owned; NULL: nothing */
     struct operator_counters counters;
+    struct late_counters late;
 };
 
 enum chain_control_kind {

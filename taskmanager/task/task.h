@@ -11,6 +11,7 @@
 #ifndef TASKMANAGER_TASK_TASK_H
 #define TASKMANAGER_TASK_TASK_H
 
+#include "common/base/late_counters.h"
 #include "common/base/shared_text.h"
 #include "common/graph/deployment.h"
 #include "taskmanager/exchange/exchange.h"
@@ -109,8 +110,10 @@ struct task_counters {
     uint64_t bytes_out;
     uint64_t busy_us;
     uint64_t idle_us;
-    uint64_t blocked_us; /* no room downstream */
-    uint64_t errors;     /* rows skipped or sent to `errors` */
+    uint64_t blocked_us;                      /* no room downstream */
+    uint64_t errors;                          /* rows skipped or sent to `errors` */
+    uint64_t late;                            /* rows that came after their windows */
+    uint64_t late_buckets[LATE_BUCKET_COUNT]; /* of them, by how late: late_counters.h */
     uint64_t state_keys; /* estimates, half a second old at most while the task runs */
     uint64_t state_bytes;
     int64_t watermark_ms;              /* WATERMARK_NONE: none yet */

@@ -26,6 +26,21 @@ static void copy_counter(_Atomic uint64_t *to, const _Atomic uint64_t *from)
     atomic_store_explicit(to, value_of(from), memory_order_relaxed);
 }
 
+static void sum_late(struct task *task)
+{
+    uint64_t dropped = 0;
+    uint64_t buckets[LATE_BUCKET_COUNT] = {0};
+    for (uint32_t i = 0; i < task->chain.operator_count; i++) {
+        const struct late_counters *late = &task->chain.operators[i].late;
+        dropped += value_of(&late->dropped);
+        for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++)
+            buckets[b] += value_of(&late->buckets[b]);
+    }
+    atomic_store_explicit(&task->late.dropped, dropped, memory_order_relaxed);
+    for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++)
+        atomic_store_explicit(&task->late.buckets[b], buckets[b], memory_order_relaxed);
+}
+
 /* Into the task: the chain is built and freed by the worker while others read. */
 void task_sum_counters(struct task *task)
 {
@@ -52,6 +67,7 @@ void task_sum_counters(struct task *task)
     atomic_store_explicit(&task->rows_out, rows, memory_order_relaxed);
     atomic_store_explicit(&task->bytes_out, bytes, memory_order_relaxed);
     atomic_store_explicit(&task->errors, errors, memory_order_relaxed);
+    sum_late(task);
 }
 
 void task_count_turn(struct task *task, int64_t start_us)
@@ -79,6 +95,7 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         .idle_us = value_of(&task->idle_us),
         .blocked_us = value_of(&task->blocked_us),
         .errors = value_of(&task->errors),
+        .late = value_of(&task->late.dropped),
         .state_keys = value_of(&task->state_keys),
         .state_bytes = value_of(&task->state_bytes),
         .watermark_ms = atomic_load_explicit(&task->watermark_ms, memory_order_relaxed),
@@ -91,6 +108,8 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         counters.operator_rows_out[i] = value_of(&task->operator_rows_out[i]);
     }
     shared_text_read(&task->waits_for, counters.waits_for);
+    for (unsigned b = 0; b < LATE_BUCKET_COUNT; b++)
+        counters.late_buckets[b] = value_of(&task->late.buckets[b]);
     *ret_counters = counters;
 }
 

@@ -3,6 +3,7 @@
 #ifndef TASKMANAGER_TASK_TASK_INTERNAL_H
 #define TASKMANAGER_TASK_TASK_INTERNAL_H
 
+#include "common/base/late_counters.h"
 #include "taskmanager/task/aligner.h"
 #include "taskmanager/task/chain.h"
 #include "taskmanager/task/source_driver.h"
@@ -82,6 +83,7 @@ struct task {
     _Atomic uint64_t rows_out;
     _Atomic uint64_t bytes_out;
     _Atomic uint64_t errors;
+    struct late_counters late;
     _Atomic uint64_t busy_us;
     _Atomic uint64_t idle_us;
     _Atomic uint64_t blocked_us;

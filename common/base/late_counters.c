@@ -1,5 +1,5 @@
 /* Late rows, counted: see late_counters.h. */
-#include "common/api/late_counters.h"
+#include "common/base/late_counters.h"
 
 const int64_t late_bucket_bounds_ms[LATE_BUCKET_COUNT] = {
     1, 10, 100, 1000, 10000, 60000, 600000, 3600000, 86400000, INT64_MAX,

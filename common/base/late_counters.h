@@ -2,8 +2,8 @@
  * What an operator tells of rows that came after their windows: written by the task's thread, read
  * by whoever shows them.
  */
-#ifndef COMMON_API_LATE_COUNTERS_H
-#define COMMON_API_LATE_COUNTERS_H
+#ifndef COMMON_BASE_LATE_COUNTERS_H
+#define COMMON_BASE_LATE_COUNTERS_H
 
 #include <stdatomic.h>
 #include <stdint.h>
