@@ -360,6 +360,25 @@ START_TEST(a_dial_that_fails_says_why)
 }
 END_TEST
 
+/* A name is resolved, and all its addresses are tried: localhost may be ::1 first, where nobody
+ * listens. */
+START_TEST(a_name_is_resolved)
+{
+    struct pair pair;
+    set_up(&pair, _i);
+    char *named = format_text("localhost%s", strrchr(pair.address, ':'));
+    free(pair.address);
+    pair.address = named;
+    connect_pair(&pair);
+    char local[64];
+    char remote[64];
+    pair.transports[0]->ops->addresses(pair.dialler.connection, local, remote, sizeof(remote));
+    ck_assert_str_eq(local, "127.0.0.1");
+    ck_assert_str_eq(remote, "127.0.0.1");
+    tear_down(&pair);
+}
+END_TEST
+
 /* A second connection is refused, and the first does not notice. */
 START_TEST(a_refused_connection_is_closed)
 {
@@ -390,6 +409,7 @@ int main(void)
     tcase_add_loop_test(all, a_close_comes_behind_what_was_sent, 0, KINDS);
     tcase_add_loop_test(all, small_frames_go_at_once, 0, KINDS);
     tcase_add_loop_test(all, a_dial_that_fails_says_why, 0, KINDS);
+    tcase_add_loop_test(all, a_name_is_resolved, 1, 2); /* sockets; nng takes one address only */
     tcase_add_loop_test(all, a_refused_connection_is_closed, 0, KINDS);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
