@@ -101,6 +101,7 @@ static bool skip_string(struct scanner *scanner)
                     return false;
             }
             scanner->at += 4;
+            /* NOLINTNEXTLINE(bugprone-not-null-terminated-result): NUL is no escape */
         } else if (memchr("\"\\/bfnrt", *scanner->at, 8) == NULL) {
             return false;
         }

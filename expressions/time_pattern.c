@@ -246,7 +246,7 @@ static bool parse_element(struct slice text, uint32_t *at, struct element elemen
     case 'E':
         return take_name(text, at, weekdays, 7, count <= 3, &index);
     default:
-        if (text.size - *at < element.literal_size ||
+        if (element.literal == NULL || text.size - *at < element.literal_size ||
             memcmp(text.bytes + *at, element.literal, element.literal_size) != 0)
             return false;
         *at += element.literal_size;

@@ -5,7 +5,7 @@
 
 #include <stdio.h>
 
-bool json_fail(struct json_parse *p, const char *what)
+void json_report(struct json_parse *p, const char *what)
 {
     char got[40];
     p->has_ended_early = p->at >= p->end;
@@ -21,19 +21,17 @@ bool json_fail(struct json_parse *p, const char *what)
                         "%s%.100s%s%s, got %s at position %u of the record",
                         has_column ? "column \"" : "", has_column ? p->column : "",
                         has_column ? "\": " : "", what, got, p->at - p->start);
-    return false;
 }
 
-bool json_fail_type(struct json_parse *p, const struct type *type, uint32_t at)
+void json_report_type(struct json_parse *p, const struct type *type, uint32_t at)
 {
     struct text text;
     text_init(&text, 200);
     text_append(&text, "expected ");
     type_format(*type, &text);
     p->at = at;
-    (void)json_fail(p, text.bytes);
+    json_report(p, text.bytes);
     text_done(&text);
-    return false;
 }
 
 uint32_t json_find_special_scalar(const char *bytes, uint32_t at, uint32_t end)

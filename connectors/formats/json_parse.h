@@ -37,11 +37,23 @@ struct json_string {
     bool is_shared; /* lies in the buffer: nothing was escaped */
 };
 
-/* Both return false. "<what>, got ...", at the place reached. */
-bool json_fail(struct json_parse *p, const char *what) __attribute__((cold));
+/* "<what>, got ...", at the place reached. */
+void json_report(struct json_parse *p, const char *what) __attribute__((cold));
 /* "expected BIGINT", with what stands at `at`. */
-bool json_fail_type(struct json_parse *p, const struct type *type, uint32_t at)
+void json_report_type(struct json_parse *p, const struct type *type, uint32_t at)
     __attribute__((cold));
+
+static inline bool json_fail(struct json_parse *p, const char *what)
+{
+    json_report(p, what);
+    return false;
+}
+
+static inline bool json_fail_type(struct json_parse *p, const struct type *type, uint32_t at)
+{
+    json_report_type(p, type, at);
+    return false;
+}
 
 static inline void json_skip_space(struct json_parse *p)
 {
