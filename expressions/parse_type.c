@@ -51,7 +51,7 @@ static bool parse_decimal_parameters(struct parser *parser, struct type *type)
     if (!parser_take_symbol(parser, "("))
         return !parser->failed;
     const uint32_t start = parser->token.start;
-    uint32_t precision;
+    uint32_t precision = 0;
     uint32_t scale = 0;
     if (!parse_small_number(parser, 1, TYPE_DECIMAL_PRECISION_MAX, "the precision of DECIMAL",
                             &precision))
@@ -71,7 +71,7 @@ static bool parse_precision(struct parser *parser, struct type *type, uint32_t m
 {
     if (!parser_take_symbol(parser, "("))
         return !parser->failed;
-    uint32_t precision;
+    uint32_t precision = 0;
     if (!parse_small_number(parser, 0, max, "the precision of a time type", &precision))
         return false;
     type->precision = (uint8_t)precision;
