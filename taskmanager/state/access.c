@@ -5,6 +5,7 @@
 
 #define GROUP_KEYS    16
 #define ROW_LIMIT_MIN 16
+#define ROUND_MAX     254
 
 struct access {
     struct state_table *table;
@@ -98,23 +99,12 @@ static void restart_entry(struct state_table *table, struct entry *entry)
     entry->flags &= (uint8_t)~ENTRY_DELETED;
 }
 
-/* Once per call, so that a batch with many rows of one key counts as one use. What has just come
- * has no uses: it stays if it is asked for again before the clock hand comes by. */
-static inline void touch(const struct state_table *table, struct entry *entry)
-{
-    if (entry->touched == table->round)
-        return;
-    if (entry->touched != 0 && entry->uses < ENTRY_USES_MAX)
-        entry->uses = (entry->uses + 1U) & ENTRY_USES_MAX;
-    entry->touched = table->round & ENTRY_ROUND_MAX;
-}
-
 static inline void give_for_update(struct access *access, uint32_t i, struct entry *entry,
                                    bool is_fresh)
 {
     struct state_table *table = access->table;
     state_entry_change(table, entry);
-    touch(table, entry);
+    entry->touched = table->round;
     if (__builtin_expect((entry->flags & ENTRY_DELETED) != 0, 0) ||
         (table->codec.has_ttl && !is_fresh && entry_is_expired(table, entry, access->wall_ms))) {
         restart_entry(table, entry);
@@ -129,7 +119,7 @@ static inline void give_for_update(struct access *access, uint32_t i, struct ent
 static inline void give_for_read(struct access *access, uint32_t i, struct entry *entry)
 {
     const struct state_table *table = access->table;
-    touch(table, entry);
+    entry->touched = table->round;
     access->slots[i] =
         (entry->flags & ENTRY_DELETED) != 0 || entry_is_expired(table, entry, access->wall_ms)
             ? NULL
@@ -144,13 +134,23 @@ static inline void give(struct access *access, uint32_t i, struct entry *entry)
         give_for_read(access, i, entry);
 }
 
+/* What has come with this call is the first to go, unless a later one asks for it: a key that comes
+ * once must not push out keys that come often. */
+static inline void note_arrival(const struct state_table *table, struct entry *entry)
+{
+    entry->touched = (uint8_t)(table->round | ENTRY_ARRIVED);
+}
+
 /* A key that is neither in the cache nor in the database. */
 static void give_absent(struct access *access, uint32_t i, const struct entry_key *key)
 {
-    if (access->fresh != NULL)
-        give_for_update(access, i, state_entry_add(access->table, key), true);
-    else
+    if (access->fresh == NULL) {
         access->slots[i] = NULL;
+        return;
+    }
+    struct entry *entry = state_entry_add(access->table, key);
+    give_for_update(access, i, entry, true);
+    note_arrival(access->table, entry);
 }
 
 /* ---- misses ---- */
@@ -286,9 +286,10 @@ static enum status access_misses(struct misses *misses, struct error *err)
     for (uint32_t i = 0; i < misses->count; i++) {
         const struct entry_key key = access_key(access, misses->rows[i]);
         struct entry *entry = entry_table_find(&access->table->table, &key);
-        if (entry != NULL)
+        if (entry != NULL) {
             give(access, misses->rows[i], entry);
-        else
+            note_arrival(access->table, entry);
+        } else
             give_absent(access, misses->rows[i], &key);
     }
     return STATUS_OK;
@@ -297,7 +298,7 @@ static enum status access_misses(struct misses *misses, struct error *err)
 /* The slots of the call before are given up. */
 static void next_round(struct state_table *table)
 {
-    table->round = table->round == ENTRY_ROUND_MAX ? 1 : (uint8_t)(table->round + 1);
+    table->round = table->round == ROUND_MAX ? 2 : (uint8_t)(table->round + 2);
 }
 
 /* What one call adds and keeps in place is bounded by a share of the cache. */

@@ -366,10 +366,10 @@ void state_evict_dirty(struct state_backend *backend, struct state_table *table,
 static void evict_entry(struct state_backend *backend, struct state_table *table,
                         struct entry *entry)
 {
-    if (entry->touched == table->round)
+    if ((entry->touched & ~ENTRY_ARRIVED) == table->round)
         return;
-    if (entry->uses > 0)
-        entry->uses--;
+    if (entry->touched != 0 && (entry->touched & ENTRY_ARRIVED) == 0)
+        entry->touched = 0;
     else if (entry->stamp == 0) {
         state_entry_free(table, entry);
         backend->evicted_entries++;

@@ -33,8 +33,7 @@
 #define CHUNK_ENTRIES        12
 #define SEGMENT_CHUNKS_MAX   256
 #define ENTRY_INLINE_KEY_MAX 192
-#define ENTRY_USES_MAX       3U
-#define ENTRY_ROUND_MAX      63U
+#define ENTRY_ARRIVED        1U
 
 enum entry_flag {
     ENTRY_DELETED = 1 << 0, /* a tombstone, kept until it is in the database */
@@ -48,8 +47,9 @@ struct entry {
     uint32_t position; /* in the list of dirty entries of its set */
     uint32_t key_size; /* may be KEY_NULL */
     uint32_t subkey_size;
-    uint8_t touched : 6; /* the table's round of the last call that gave it; 0: being evicted */
-    uint8_t uses : 2;    /* calls that gave it again, less the passes of the clock hand */
+    /* The table's round (an even number) of the last call that gave it, plus ENTRY_ARRIVED if that
+     * call brought it; 0: not since the clock hand passed. */
+    uint8_t touched;
     uint8_t flags;
     uint8_t is_long;    /* key and subkey lie in a piece of their own; never changes */
     uint8_t is_dropped; /* out of the table, freed with a set (drop.c) */

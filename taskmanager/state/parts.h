@@ -105,7 +105,7 @@ struct state_table {
     size_t dirty_count;
     size_t dirty_capacity;
     uint64_t clock_hand;
-    uint8_t round;               /* counts calls, 1..63: entries of the last call stay in place */
+    uint8_t round; /* counts calls, even, 2..254: entries of the last call stay in place */
     struct state_column *column; /* rocksdb */
     bool has_stored;             /* the database may hold entries */
     struct state_scan scan;

@@ -105,7 +105,7 @@ enum status state_table_create(struct keyed_operator *owner,
     table->backend = backend;
     table->owner = owner;
     table->is_timers = is_timers;
-    table->round = 1;
+    table->round = 2;
     table->index = (uint32_t)backend->table_count;
     copy_descriptor(table, descriptor);
     enum status status = init_codec(table, restored_entry(owner, descriptor->name), err);
