@@ -60,6 +60,19 @@ static void print_nodes(const json_t *nodes)
     }
 }
 
+/* How far sources are behind that know it. */
+static void print_lag(const json_t *nodes)
+{
+    size_t index;
+    json_t *node;
+    json_array_foreach(nodes, index, node)
+    {
+        if (json_object_get(node, "records-lag-max") != NULL)
+            printf("  lag         %-24.24s %" PRId64 " records at most in one split\n",
+                   text_field(node, "name"), field(node, "records-lag-max"));
+    }
+}
+
 /* Where event time is in each node, for jobs that have it. */
 static void print_event_time(const json_t *nodes, int64_t now_ms)
 {
@@ -121,6 +134,7 @@ static void print_job(const json_t *job)
     if (json_is_string(json_object_get(extra, "waiting-for")))
         printf("  waiting: %s\n", text_field(extra, "waiting-for"));
     print_nodes(json_object_get(extra, "nodes"));
+    print_lag(json_object_get(extra, "nodes"));
     print_event_time(json_object_get(extra, "nodes"), now_ms);
     print_checkpoints(json_object_get(extra, "checkpoint"), now_ms);
     const json_t *failure = json_object_get(extra, "last-failure");

@@ -93,10 +93,17 @@ static uint64_t errors(const struct task_counters *counters)
     return counters->errors;
 }
 
+static uint64_t lag(const struct task_counters *counters)
+{
+    return counters->records_lag_max;
+}
+
 static const struct task_metric task_metrics[] = {
     {"millstream_task_records_in_total", "counter", "Rows read.", rows_in, 1},
     {"millstream_task_records_out_total", "counter", "Rows emitted.", rows_out, 1},
     {"millstream_task_errors_total", "counter", "Rows skipped or dead-lettered.", errors, 1},
+    {"millstream_task_records_lag_max", "gauge",
+     "Records that the farthest split of a source is behind its end.", lag, 1},
     {"millstream_task_busy_seconds_total", "counter", "Time at work.", busy, 1e-6},
     {"millstream_task_back_pressured_seconds_total", "counter", "Time without room downstream.",
      blocked, 1e-6},

@@ -141,6 +141,8 @@ struct task_metrics *task_report_metrics(struct task_runtime *runtime, size_t *r
             .state_keys = counters->state_keys,
             .state_bytes = counters->state_bytes,
             .watermark_ms = counters->watermark_ms,
+            .records_lag_max = counters->records_lag_max,
+            .has_lag = counters->has_lag,
             .is_time_idle = counters->is_time_idle,
             .waits_for = counters->waits_for[0] != '\0' ? copy_text(counters->waits_for) : NULL,
         };

@@ -167,6 +167,9 @@ struct reader_ops {
      * Splits start unpaused; snapshots of paused ones are taken as always. [the task stops calling
      * poll while all splits that are not finished should pause] */
     void (*pause_split)(void *self, uint32_t split, bool is_paused);
+    /* How many records the split that is farthest behind its end has not read, as last heard; must
+     * be cheap. [not known, not shown] */
+    uint64_t (*records_lag_max)(const void *self);
 };
 
 /* What a source can say of each row beside the format's columns, for a column declared as

@@ -95,6 +95,8 @@ struct task_metrics {
     uint32_t operator_count;
     uint64_t operator_records_in[TASK_METRICS_OPERATOR_MAX];
     uint64_t operator_records_out[TASK_METRICS_OPERATOR_MAX];
+    uint64_t records_lag_max; /* of a source that knows how far it is behind: has_lag */
+    bool has_lag;
     char *waits_for; /* "/in/a.txt: No such file or directory"; NULL: nothing */
 };
 

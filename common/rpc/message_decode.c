@@ -75,6 +75,8 @@ static enum status decode_metrics(const Millstream__TaskMetrics *from, struct ta
         .state_keys = from->state_keys,
         .watermark_ms = from->watermark_ms,
         .is_time_idle = from->is_time_idle,
+        .records_lag_max = from->records_lag_max,
+        .has_lag = from->has_lag,
     };
     CHECK_MAX("buckets of late rows", from->n_late_buckets, 64);
     CHECK_MAX("operators", from->n_operator_records_in, TASK_METRICS_OPERATOR_MAX);

@@ -73,6 +73,8 @@ static Millstream__TaskMetrics *encode_metrics(const struct task_metrics *from,
     to->state_keys = from->state_keys;
     to->watermark_ms = from->watermark_ms;
     to->is_time_idle = from->is_time_idle;
+    to->records_lag_max = from->records_lag_max;
+    to->has_lag = from->has_lag;
     to->waits_for = text_or_empty(from->waits_for);
     /* The encoder only reads the arrays. */
     to->n_late_buckets = from->late_records > 0 ? LATE_BUCKET_COUNT : 0;

@@ -349,6 +349,27 @@ static void order_commit(struct kafka_reader *reader, rd_kafka_topic_partition_l
     reader->next.commit = list;
 }
 
+/* By the ends that came with the answers of brokers: nothing is asked for it. */
+static void measure_lag(struct kafka_reader *reader)
+{
+    uint64_t most = 0;
+    for (size_t i = 0; i < reader->reading_count && reader->control->client != NULL; i++) {
+        const struct kafka_split *split = &reader->readings[i]->split;
+        int64_t first = 0;
+        int64_t end = 0;
+        if (reader->readings[i]->is_finished ||
+            rd_kafka_get_watermark_offsets(kafka_client_handle(reader->control->client),
+                                           split->topic, split->partition, &first,
+                                           &end) != RD_KAFKA_RESP_ERR_NO_ERROR)
+            continue;
+        const int64_t lag = (end < split->end ? end : split->end) - split->next;
+        /* At the end the rest is markers of transactions. */
+        if (lag > 0 && (uint64_t)lag > most && !reader->readings[i]->is_at_end)
+            most = (uint64_t)lag;
+    }
+    reader->lag_max = most;
+}
+
 static void order_what_is_due(struct kafka_reader *reader)
 {
     const int64_t now_us = clock_now_us(reader->env->clock);
@@ -359,6 +380,7 @@ static void order_what_is_due(struct kafka_reader *reader)
     if (now_us - reader->probed_us < PROBE_INTERVAL_US)
         return;
     reader->probed_us = now_us;
+    measure_lag(reader);
     for (size_t i = 0; i < reader->reading_count; i++) {
         const struct kafka_reading *reading = reader->readings[i];
         const struct kafka_split *split = &reading->split;
@@ -529,6 +551,11 @@ void kafka_reader_checkpoint_completed(void *self, struct checkpoint_id id)
     order_commit(reader, reader->snapshot);
     reader->snapshot = NULL;
     reader->env->ops->wake(reader->env);
+}
+
+uint64_t kafka_reader_records_lag_max(const void *self)
+{
+    return ((const struct kafka_reader *)self)->lag_max;
 }
 
 enum split_status kafka_reader_split_status(const void *self, uint32_t split)

@@ -36,6 +36,7 @@ struct kafka_reader {
     bool commits_by_itself; /* checkpoints are off */
     int64_t committed_us;
     int64_t probed_us;
+    uint64_t lag_max;        /* as of probed_us */
     uint64_t reserved_bytes; /* of env->memory, for what librdkafka holds */
     struct kafka_orders next;
     rd_kafka_topic_partition_list_t *snapshot; /* positions of the newest snapshot */
@@ -53,6 +54,7 @@ enum status kafka_reader_snapshot(void *self, struct split_list *ret_splits,
 void kafka_reader_checkpoint_completed(void *self, struct checkpoint_id id);
 int64_t kafka_reader_next_wake_us(const void *self);
 enum split_status kafka_reader_split_status(const void *self, uint32_t split);
+uint64_t kafka_reader_records_lag_max(const void *self);
 void kafka_reader_pause_split(void *self, uint32_t split, bool is_paused);
 void kafka_reader_close(void *self);
 

@@ -62,6 +62,9 @@ struct task_metrics vertex_metrics(const struct vertex_snapshot *vertex)
         sum.error_records += metrics->error_records;
         sum.state_bytes += metrics->state_bytes;
         sum.state_keys += metrics->state_keys;
+        sum.has_lag |= metrics->has_lag;
+        if (metrics->records_lag_max > sum.records_lag_max)
+            sum.records_lag_max = metrics->records_lag_max;
     }
     return sum;
 }
@@ -120,6 +123,8 @@ struct node_sum {
     bool has_operator;
     int64_t watermark_ms;
     bool is_time_idle;
+    bool has_lag;
+    uint64_t records_lag_max;
 };
 
 static struct node_sum *find_node(struct node_sum *nodes, size_t *count, const char *name)
@@ -170,8 +175,11 @@ static void add_vertex(const struct job_snapshot *job, const struct vertex_snaps
         if (spec->key_count > 0 || operator_setting(spec, "window") != NULL)
             keyed = node;
     }
-    if (first != NULL)
+    if (first != NULL) {
         first->errors += sum.error_records;
+        first->has_lag = sum.has_lag;
+        first->records_lag_max = sum.records_lag_max;
+    }
     if (keyed != NULL) {
         keyed->state_keys += sum.state_keys;
         keyed->state_bytes += sum.state_bytes;
@@ -218,6 +226,9 @@ static json_t *nodes_json(struct rest *rest, const struct job_snapshot *job, int
                       (json_int_t)node->state_keys, "state-bytes", (json_int_t)node->state_bytes);
         if (node->has_windows)
             show_late(shown, node);
+        if (node->has_lag)
+            (void)json_object_set_new(shown, "records-lag-max",
+                                      json_integer((json_int_t)node->records_lag_max));
         if (job_has_event_time(job)) {
             (void)json_object_set_new(shown, "watermark",
                                       node->watermark_ms == INT64_MIN

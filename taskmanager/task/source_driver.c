@@ -139,6 +139,15 @@ enum source_poll source_driver_poll(struct source_driver *driver, struct emitter
     UNREACHABLE();
 }
 
+bool source_driver_lag(const struct source_driver *driver, uint64_t *ret_records)
+{
+    const struct reader_ops *ops = &driver->connector->reader;
+    if (!driver->is_open || ops->records_lag_max == NULL)
+        return false;
+    *ret_records = ops->records_lag_max(driver->reader);
+    return true;
+}
+
 int64_t source_driver_wake_us(const struct source_driver *driver)
 {
     const struct reader_ops *ops = &driver->connector->reader;

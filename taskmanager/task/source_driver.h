@@ -27,6 +27,9 @@ struct source_driver {
 
 extern const struct operator_ops source_driver_ops;
 
+/* How far the reader is behind; false if it cannot know. */
+bool source_driver_lag(const struct source_driver *driver, uint64_t *ret_records);
+
 enum status source_driver_init(struct source_driver *driver, const struct operator_spec *spec,
                                const struct connector_registry *registry,
                                struct error *err) MUST_CHECK;

@@ -116,7 +116,9 @@ struct task_counters {
     uint64_t late_buckets[LATE_BUCKET_COUNT]; /* of them, by how late: late_counters.h */
     uint64_t state_keys; /* estimates, half a second old at most while the task runs */
     uint64_t state_bytes;
-    int64_t watermark_ms;              /* WATERMARK_NONE: none yet */
+    int64_t watermark_ms;     /* WATERMARK_NONE: none yet */
+    uint64_t records_lag_max; /* of a source, if has_lag: see reader_ops */
+    bool has_lag;
     bool is_time_idle;                 /* it does not hold event time back */
     bool is_time_aligned;              /* a source of an alignment group */
     char waits_for[SHARED_TEXT_BYTES]; /* what an operator waits for outside; "" */

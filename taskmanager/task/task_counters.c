@@ -67,6 +67,11 @@ void task_sum_counters(struct task *task)
     atomic_store_explicit(&task->rows_out, rows, memory_order_relaxed);
     atomic_store_explicit(&task->bytes_out, bytes, memory_order_relaxed);
     atomic_store_explicit(&task->errors, errors, memory_order_relaxed);
+    uint64_t lag = 0;
+    if (task->source != NULL && source_driver_lag(task->source, &lag)) {
+        atomic_store_explicit(&task->records_lag_max, lag, memory_order_relaxed);
+        atomic_store_explicit(&task->has_lag, true, memory_order_relaxed);
+    }
     sum_late(task);
 }
 
@@ -100,6 +105,8 @@ void task_read_counters(const struct task *task, struct task_counters *ret_count
         .state_bytes = value_of(&task->state_bytes),
         .watermark_ms = atomic_load_explicit(&task->watermark_ms, memory_order_relaxed),
         .is_time_aligned = atomic_load_explicit(&task->is_time_aligned, memory_order_relaxed),
+        .records_lag_max = value_of(&task->records_lag_max),
+        .has_lag = atomic_load_explicit(&task->has_lag, memory_order_relaxed),
         .is_time_idle = atomic_load_explicit(&task->is_time_idle, memory_order_relaxed),
     };
     counters.operator_count = atomic_load_explicit(&task->operator_count, memory_order_relaxed);

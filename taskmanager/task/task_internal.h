@@ -91,6 +91,8 @@ struct task {
     _Atomic bool is_time_idle;
     _Atomic bool is_time_aligned;
     struct shared_text waits_for;
+    _Atomic uint64_t records_lag_max;
+    _Atomic bool has_lag;
     _Atomic uint64_t state_keys;
     _Atomic uint64_t state_bytes;
     _Atomic uint32_t operator_count; /* of the next two */

@@ -116,6 +116,8 @@ class Kafka(unittest.TestCase):
         # The position is committed when a checkpoint completes, for tools that show lag.
         self.cluster.wait_for(
             lambda: self.topics.partitions(topic, "--group", group)[0].get("committed") == 3, "the commit")
+        self.cluster.wait_for(
+            lambda: self.cluster.job(job)["millstream"]["nodes"][0].get("records-lag-max") == 0, "the lag")
         self.cancel(job)
         self.topics.produce(topic, ["new-3"])
         job = self.submit(topic, lines=[f"group: {group}"], name="second", start="group", end="latest")
