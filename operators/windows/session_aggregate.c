@@ -261,7 +261,7 @@ static void note_late(struct session_aggregate *aggregate, uint32_t i)
     struct window_rows *rows = &aggregate->rows;
     const uint32_t at = rows->counts[WINDOW_ROW_LATE]++;
     rows->rows[WINDOW_ROW_LATE][at] = aggregate->parts.rows[i];
-    rows->late_ms[at] = aggregate->watermark_ms - time_of(aggregate, i);
+    rows->late_ms[at] = window_late_ms(aggregate->watermark_ms, time_of(aggregate, i));
 }
 
 static void give_single(struct session_aggregate *aggregate, uint32_t i, struct emitter *out)

@@ -2,9 +2,9 @@
  * window_aggregate: aggregates by key and aligned window (tumbling, hopping, cumulating), and by
  * key over all rows (global).
  *
- * State: "windows", one entry per (end, key): of windows, or of slices where overlapping windows
- * share them (window_fire.h). Rows whose windows are all forgotten leave on the output "late" if
- * there is one, and are counted.
+ * State: "windows" or "slices", one entry per (end, key): of windows, or of slices where
+ * overlapping windows share them (window_fire.h). Rows whose windows are all forgotten leave on the
+ * output "late" if there is one, and are counted.
  *
  * Settings: those of window_spec.h, input_changes.
  *
@@ -101,7 +101,8 @@ static enum status open_state(struct window_aggregate *aggregate, struct error *
 {
     struct operator_env *env = aggregate->env;
     const struct state_descriptor descriptor = {
-        .name = "windows",
+        /* Another name, so that one is never taken for the other after a change of the job. */
+        .name = aggregate->is_sliced ? "slices" : "windows",
         .kind = STATE_AGGREGATING,
         .order = STATE_NAMESPACE_FIRST,
         .key_types = aggregate->fold.output.key_types,
@@ -129,9 +130,9 @@ static enum status window_open(void *self, struct operator_env *env, struct erro
     TRY(keyed_fold_open(&aggregate->fold, env, fold_mode(window->emit), has_rows, true, err));
     aggregate->fold.write_other = write_bound;
     aggregate->fold.other_context = aggregate;
+    aggregate->is_sliced = wants_slices(aggregate);
     TRY(open_state(aggregate, err));
     TRY(window_output_open(&aggregate->output, env, window, &aggregate->fold.parts, err));
-    aggregate->is_sliced = wants_slices(aggregate);
     if (aggregate->is_sliced)
         TRY(window_pane_open(&aggregate->pane, window, &aggregate->fold, &aggregate->open, err));
     window_fire_open(&aggregate->fire, window, &aggregate->fold, &aggregate->output,

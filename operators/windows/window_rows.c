@@ -113,7 +113,8 @@ static void assign_event_times(struct window_rows *rows, const struct window_spe
         rows->rows[now.class][at] = row;
         rows->slices[row] = now.end;
         if (now.class == WINDOW_ROW_LATE)
-            rows->late_ms[at] = watermark_ms - window_ticks_to_ms(window, ticks[row]);
+            rows->late_ms[at] =
+                window_late_ms(watermark_ms, window_ticks_to_ms(window, ticks[row]));
     }
 }
 

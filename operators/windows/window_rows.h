@@ -37,6 +37,13 @@ void window_rows_assign(struct window_rows *rows, const struct window_spec *wind
 struct batch *window_rows_view(const struct window_rows *rows, struct batch *in,
                                enum window_row_class class)
     __attribute__((returns_nonnull, warn_unused_result));
+/* How late a row is; a watermark may be as far as INT64_MAX. */
+static inline int64_t window_late_ms(int64_t watermark_ms, int64_t instant_ms)
+{
+    int64_t late_ms;
+    return __builtin_sub_overflow(watermark_ms, instant_ms, &late_ms) ? INT64_MAX : late_ms;
+}
+
 /* The instant of a row; false: it has none that windows can hold. */
 bool window_row_instant(const struct window_spec *window, const struct batch *in, uint32_t row,
                         int64_t *ret_ms);
