@@ -237,11 +237,8 @@ static void kit_put(struct snapshot_writer *writer, const char *name, enum opera
 {
     struct kit_writer *kit = (struct kit_writer *)writer;
     (void)kind;
-    char *copy = allocate(size + 1);
-    if (size > 0)
-        memcpy(copy, bytes, size);
-    array_push(kit->entries, kit->count, kit->capacity) =
-        (struct snapshot_entry){.name = copy_text(name), .bytes = copy, .size = size};
+    array_push(kit->entries, kit->count, kit->capacity) = (struct snapshot_entry){
+        .name = copy_text(name), .bytes = copy_memory(bytes, size), .size = size};
 }
 
 static void snapshot_and_restore(struct kit_run *run, uint64_t id)
