@@ -12,6 +12,7 @@ enum argument_kind {
     ARGUMENT_FLAG,
     ARGUMENT_TEXT,
     ARGUMENT_NUMBER,
+    ARGUMENT_PREVIEW, /* --preview, --preview=ROWS */
     ARGUMENT_PARAMETER,
     ARGUMENT_CONFIG,
     ARGUMENT_OUTPUT,
@@ -37,6 +38,7 @@ static const struct argument_spec specs[] = {
     {"--from-savepoint", "-s", ARGUMENT_TEXT, FIELD(savepoint), " run "},
     {"--fromSavepoint", NULL, ARGUMENT_TEXT, FIELD(savepoint), " run "},
     {"--local", NULL, ARGUMENT_FLAG, FIELD(is_local), " run "},
+    {"--preview", NULL, ARGUMENT_PREVIEW, FIELD(preview_row_count), " run "},
     {"-D", NULL, ARGUMENT_CONFIG, 0, " run list cancel info status "},
     {"--definition", NULL, ARGUMENT_FLAG, FIELD(is_definition), " info "},
     {"--output", NULL, ARGUMENT_OUTPUT, 0, " run list cancel info status "},
@@ -96,14 +98,14 @@ static enum status add_setting(struct setting **settings, uint32_t *count, const
     return STATUS_OK;
 }
 
-static enum status set_number(const char *option, const char *text, int64_t *ret_number,
-                              struct error *err)
+static enum status set_number(const char *option, const char *text, int64_t max,
+                              int64_t *ret_number, struct error *err)
 {
     char *end = NULL;
     const long long number = strtoll(text, &end, 10);
-    if (*text == '\0' || *end != '\0' || number < 1 || number > JOB_PARALLELISM_MAX)
-        return error_set(err, STATUS_INVALID, "%s %s: expected a number from 1 to %d", option, text,
-                         JOB_PARALLELISM_MAX);
+    if (*text == '\0' || *end != '\0' || number < 1 || number > max)
+        return error_set(err, STATUS_INVALID, "%s %s: expected a number from 1 to %lld", option,
+                         text, (long long)max);
     *ret_number = number;
     return STATUS_OK;
 }
@@ -120,7 +122,9 @@ static enum status set_value(struct arguments *arguments, const struct argument_
         *(const char **)field = value;
         return STATUS_OK;
     case ARGUMENT_NUMBER:
-        return set_number(spec->name, value, (int64_t *)field, err);
+        return set_number(spec->name, value, JOB_PARALLELISM_MAX, (int64_t *)field, err);
+    case ARGUMENT_PREVIEW:
+        return set_number(spec->name, value, PREVIEW_ROWS_MAX, (int64_t *)field, err);
     case ARGUMENT_PARAMETER:
         return add_setting(&arguments->parameters, &arguments->parameter_count, spec->name, value,
                            err);
@@ -157,6 +161,8 @@ static enum status parse_option(struct arguments *arguments, int argc, char **ar
         return unknown_option(arguments->command, argument, err);
     if (spec->kind == ARGUMENT_FLAG)
         return set_value(arguments, spec, "", err);
+    if (spec->kind == ARGUMENT_PREVIEW && value == NULL)
+        value = PREVIEW_ROWS_DEFAULT;
     if (value == NULL) {
         if (*index + 1 >= argc)
             return error_set(err, STATUS_INVALID, "%s: %s needs a value", arguments->command,

@@ -22,7 +22,9 @@ enum exit_code {
     EXIT_INTERRUPTED = 130,
 };
 
-#define ARGUMENT_MAX 1024
+#define ARGUMENT_MAX         1024
+#define PREVIEW_ROWS_MAX     10000
+#define PREVIEW_ROWS_DEFAULT "20"
 
 /* What the command line says; the same options everywhere, those a command does not know are
  * refused by it. */
@@ -37,6 +39,7 @@ struct arguments {
     bool is_detached;           /* -d */
     bool shuts_down_on_exit;    /* -sae */
     bool is_local;              /* --local */
+    int64_t preview_row_count;  /* --preview; 0: none */
     bool is_definition;         /* --definition */
     bool is_json;               /* --output json */
     bool is_all;                /* -a, --all */

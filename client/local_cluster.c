@@ -243,19 +243,28 @@ static enum exit_code run(const struct arguments *arguments, struct local_cluste
     return report(&view, arguments->is_json);
 }
 
+enum exit_code local_cluster_follow_graph(const struct arguments *arguments, struct config *config,
+                                          const struct connector_registry *connectors,
+                                          struct job_graph *graph)
+{
+    struct local_cluster cluster = {.config = config, .connectors = connectors};
+    const enum exit_code code = run(arguments, &cluster, graph);
+    stop_cluster(&cluster);
+    return code;
+}
+
 enum exit_code local_cluster_run(const struct arguments *arguments, const char *path,
                                  const struct text *text)
 {
-    struct local_cluster cluster = {.connectors = connector_registry_builtin()};
-    if (client_config_load(arguments, &cluster.config) != STATUS_OK)
+    struct config *config = NULL;
+    if (client_config_load(arguments, &config) != STATUS_OK)
         return EXIT_USAGE;
     allocate_keep_batches();
-    enum exit_code code = EXIT_USAGE;
     struct job_graph *graph = NULL;
-    if (job_text_compile(arguments, path, text, cluster.config, &graph) == STATUS_OK)
-        code = run(arguments, &cluster, graph);
-    stop_cluster(&cluster);
-    return code;
+    if (job_text_compile(arguments, path, text, config, &graph) == STATUS_OK)
+        return local_cluster_follow_graph(arguments, config, connector_registry_builtin(), graph);
+    config_destroy(config);
+    return EXIT_USAGE;
 }
 
 static enum status run_to_end(struct local_cluster *cluster, struct job_graph *graph,

@@ -15,6 +15,11 @@
 enum exit_code local_cluster_run(const struct arguments *arguments, const char *path,
                                  const struct text *text);
 
+/* The same for a graph with these connectors. Takes config and graph. */
+enum exit_code local_cluster_follow_graph(const struct arguments *arguments, struct config *config,
+                                          const struct connector_registry *connectors,
+                                          struct job_graph *graph);
+
 /* Runs a graph with these connectors to its end and says nothing. Takes config and graph. An error
  * tells why the cluster did not start, the job was refused, failed, or did not end in time. */
 enum status local_cluster_run_graph(struct config *config,

@@ -21,8 +21,11 @@ static const struct {
 } commands[] = {
     {"run", command_submit,
      "run [-m HOST:PORT] [-d] [-sae] [-p N] [--param NAME=VALUE]... [-D KEY=VALUE]... [-s "
-     "CHECKPOINT] [--local] JOB.yaml",
-     "submit a job and follow it; -d: do not wait; --local: in this process, without a cluster"},
+     "CHECKPOINT] [--local [--preview[=ROWS]]] JOB.yaml",
+     "submit a job and follow it; -d: do not wait; --local: in this process, without a cluster;\n"
+     "      --preview: read at most ROWS (20) rows of each source, write nothing, commit nothing "
+     "and\n"
+     "      show what each node makes of them"},
     {"list", command_list, "list [-m HOST:PORT] [-a] [-r] [-s]",
      "jobs; -a: finished ones too; -r: running; -s: scheduled"},
     {"status", command_status, "status [-m HOST:PORT] [JOB]",

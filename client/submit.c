@@ -4,6 +4,7 @@
 #include "client/client_config.h"
 #include "client/job_text.h"
 #include "client/local_cluster.h"
+#include "client/preview.h"
 #include "common/base/allocate.h"
 #include "compiler/compile.h"
 
@@ -166,7 +167,9 @@ enum exit_code command_submit(const struct arguments *arguments)
         return EXIT_USAGE;
     }
     enum exit_code code = EXIT_USAGE;
-    if (arguments->is_local) {
+    if (arguments->preview_row_count > 0) {
+        code = preview_run(arguments, path, &text);
+    } else if (arguments->is_local) {
         code = local_cluster_run(arguments, path, &text);
     } else {
         struct rest_client *client = command_connect(arguments);

@@ -4,6 +4,7 @@
  * with a failure half-way, resumed from a checkpoint. docs/testing.md describes the file.
  */
 #include "client/client_config.h"
+#include "client/graph_endpoint.h"
 #include "client/job_text.h"
 #include "client/local_cluster.h"
 #include "client/test_connectors.h"
@@ -174,30 +175,6 @@ static enum status read_test(struct job_test *test, struct error *err)
 
 /* ---- the graph ---- */
 
-static bool belongs_to_connector(const char *key)
-{
-    return strncmp(key, "connector", 9) == 0 || strncmp(key, "format", 6) == 0;
-}
-
-/* Its connector and format go; the test's comes in. */
-static void replace_connector(struct operator_spec *spec)
-{
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < spec->setting_count; i++) {
-        struct setting *setting = &spec->settings[i];
-        if (strcmp(setting->key, "connector") == 0) {
-            free(setting->value);
-            setting->value = copy_text(TEST_CONNECTOR);
-        } else if (belongs_to_connector(setting->key)) {
-            free(setting->key);
-            free(setting->value);
-            continue;
-        }
-        spec->settings[kept++] = *setting;
-    }
-    spec->setting_count = kept;
-}
-
 static const struct operator_spec *find_operator(const struct job_graph *graph, const char *kind,
                                                  const char *node)
 {
@@ -225,7 +202,7 @@ static enum status prepare_graph(const struct job_test *test, struct job_graph *
     for (uint32_t i = 0; i < graph->operator_count; i++) {
         struct operator_spec *spec = &graph->operators[i];
         if (strcmp(spec->kind, "source") == 0 || strcmp(spec->kind, "sink") == 0)
-            replace_connector(spec);
+            graph_endpoint_replace(spec, TEST_CONNECTOR);
     }
     return STATUS_OK;
 }

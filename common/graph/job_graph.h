@@ -125,6 +125,8 @@ DEFINE_SCOPED(struct job_graph, job_graph_destroy)
 const char *setting_find(const struct setting *settings, uint32_t count, const char *key);
 /* Set by the compiler for sources whose splits are spread evenly over the subtasks. */
 #define SETTING_SPLITS_SPREAD "splits.spread"
+/* Set for a preview: the source tells nobody outside how far it has read. */
+#define SETTING_LEAVES_NO_TRACE "leaves.no.trace"
 
 const char *operator_setting(const struct operator_spec *spec, const char *key);
 const char *job_graph_config(const struct job_graph *graph, const char *key);

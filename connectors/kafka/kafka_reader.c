@@ -51,6 +51,8 @@ enum status kafka_reader_open(void *self, struct operator_env *env, const struct
     reader->env = env;
     TRY(kafka_source_options_read(env->spec, &reader->options, err));
     TRY(checkpoints_are_off(env, &reader->commits_by_itself, err));
+    if (operator_setting(env->spec, SETTING_LEAVES_NO_TRACE) != NULL)
+        reader->commits_by_itself = false;
     TRY(kafka_decoder_init(&reader->decoder, env, format, &reader->options, err));
     reserve_memory(reader);
     reader->background = kafka_control_create(env, &reader->options);
