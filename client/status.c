@@ -73,6 +73,19 @@ static void print_lag(const json_t *nodes)
     }
 }
 
+/* Rows that came after all their windows had fired. */
+static void print_late(const json_t *nodes)
+{
+    size_t index;
+    json_t *node;
+    json_array_foreach(nodes, index, node)
+    {
+        if (field(node, "late-dropped") > 0)
+            printf("  late        %-24.24s %" PRId64 " rows\n", text_field(node, "name"),
+                   field(node, "late-dropped"));
+    }
+}
+
 /* Where event time is in each node, for jobs that have it. */
 static void print_event_time(const json_t *nodes, int64_t now_ms)
 {
@@ -135,6 +148,7 @@ static void print_job(const json_t *job)
         printf("  waiting: %s\n", text_field(extra, "waiting-for"));
     print_nodes(json_object_get(extra, "nodes"));
     print_lag(json_object_get(extra, "nodes"));
+    print_late(json_object_get(extra, "nodes"));
     print_event_time(json_object_get(extra, "nodes"), now_ms);
     print_checkpoints(json_object_get(extra, "checkpoint"), now_ms);
     const json_t *failure = json_object_get(extra, "last-failure");

@@ -3,6 +3,7 @@
 set -u
 cd "$(dirname "$0")/.."
 jobs=$(nproc)
+export MAKEFLAGS=--no-print-directory
 passed=0
 failed=0
 step() {
