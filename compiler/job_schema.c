@@ -6,6 +6,8 @@
 #include <string.h>
 
 #define SCALAR "{\"type\": [\"string\", \"number\", \"boolean\"]}"
+/* A text may be a word that YAML takes for something else: `null_literal: NULL`. */
+#define TEXT "{\"type\": [\"string\", \"number\", \"boolean\", \"null\"]}"
 #define COLUMNS                                                                                    \
     "{\"type\": \"object\", \"minProperties\": 1, \"additionalProperties\": {\"type\": "           \
     "[\"string\", \"number\", \"boolean\", \"null\"]}"
@@ -35,7 +37,8 @@ static void append_option(const struct option_spec *spec, struct text *out)
     } else if (spec->type == OPTION_MAP) {
         text_append(out, "{\"type\": [\"string\", \"number\", \"boolean\", \"object\"]");
     } else {
-        text_append(out, "{\"anyOf\": [" SCALAR ", {\"type\": \"array\", \"items\": " SCALAR "}]");
+        text_format(out, "{\"anyOf\": [%s, {\"type\": \"array\", \"items\": " SCALAR "}]",
+                    spec->type == OPTION_STRING ? TEXT : SCALAR);
     }
     append_description(spec->help, out);
     text_append_char(out, '}');

@@ -37,6 +37,7 @@ step unit make -j"$jobs" WERROR=1 unit
 step clang counted make -j"$jobs" check-clang
 step documents counted make check-docs
 step fuzz-corpus make fuzz-corpus FUZZ_MS=500
+step editor make test-editor
 step jobs make test-jobs
 step cluster make test-cluster
 echo "$passed passed, $failed failed"
