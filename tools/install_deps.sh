@@ -4,6 +4,13 @@ set -eu
 cd "$(dirname "$0")/.."
 missing=""
 for package in $(grep -v '^#' tools/packages.txt); do
+    # "npm?npm": only where the command is not there already, from whatever package.
+    case $package in
+    *\?*)
+        command -v "${package#*\?}" >/dev/null && continue
+        package=${package%\?*}
+        ;;
+    esac
     dpkg-query -W -f '${db:Status-Abbrev}' "$package" 2>/dev/null | grep -q '^ii' ||
         missing="$missing $package"
 done

@@ -239,7 +239,8 @@ static void *run(void *argument)
         struct epoll_event events[EVENTS_MAX];
         const int count = epoll_wait(transport->epoll, events, EVENTS_MAX, timeout_ms(wake_us));
         CHECK(count >= 0 || errno == EINTR);
-        bool has_news = count <= 0;
+        /* Traffic of others must not keep what is due from being done. */
+        bool has_news = count <= 0 || timeout_ms(wake_us) == 0;
         for (int i = 0; i < count; i++) {
             struct socket_watch *watch = events[i].data.ptr;
             if (watch != NULL) {

@@ -135,7 +135,8 @@ static void add_reading(struct kafka_reader *reader, const struct kafka_split *s
         fetch_from(reader, reading);
 }
 
-static void index_readings(struct kafka_reader *reader)
+/* old_count: of the readings when the ring of the ready ones was made. */
+static void index_readings(struct kafka_reader *reader, size_t old_count)
 {
     const size_t count = reader->reading_count;
     reader->by_name = reallocate_array(reader->by_name, count, sizeof(*reader->by_name));
@@ -143,7 +144,7 @@ static void index_readings(struct kafka_reader *reader)
     qsort(reader->by_name, count, sizeof(*reader->by_name), compare_readings);
     struct kafka_reading **ready = allocate_array(count, sizeof(*ready));
     for (size_t i = 0; i < reader->ready_count; i++)
-        ready[i] = reader->ready[(reader->ready_first + i) % count];
+        ready[i] = reader->ready[(reader->ready_first + i) % old_count];
     free(reader->ready);
     reader->ready = ready;
     reader->ready_first = 0;
@@ -154,13 +155,14 @@ enum status kafka_reader_add_splits(void *self, const struct split_list *splits,
     struct kafka_reader *reader = self;
     if (splits->count == 0)
         return STATUS_OK;
+    const size_t old_count = reader->reading_count;
     for (size_t i = 0; i < splits->count; i++) {
         struct kafka_split split;
         TRY(kafka_split_decode(splits->splits[i].id, splits->splits[i].state,
                                splits->splits[i].state_size, &split, err));
         add_reading(reader, &split);
     }
-    index_readings(reader);
+    index_readings(reader, old_count);
     for (size_t i = 1; i < reader->reading_count; i++) {
         if (compare_readings(&reader->by_name[i - 1], &reader->by_name[i]) == 0)
             return error_set(err, STATUS_CORRUPT, "partition %s was given twice",
@@ -226,6 +228,8 @@ static enum status on_range(struct kafka_reader *reader, struct kafka_reading *r
     if (!reading->is_other && split->next >= first && split->next <= end) {
         /* Only the record read last is gone, which is no loss. */
         reading->must_verify = false;
+        reading->rows_skip = split->rows_done;
+        reading->short_probes = 0;
         fetch_from(reader, reading);
         return STATUS_OK;
     }
@@ -478,9 +482,8 @@ static enum poll decode_next(struct kafka_reader *reader, struct emitter *out,
     switch (result) {
     case KAFKA_DECODED_ALL:
     case KAFKA_DECODED_FULL:
-        push_ready(reader, reading);
-        break;
     case KAFKA_DECODED_NO_ROOM:
+        /* An error that waits to be handled is of this partition's head. */
         if (reader->decoder.has_error)
             reader->blocked = reading;
         else
@@ -521,6 +524,8 @@ int64_t kafka_reader_next_wake_us(const void *self)
     const struct kafka_reader *reader = self;
     if (reader->finished_count == reader->reading_count)
         return INT64_MAX;
+    if (background_is_busy(reader->background))
+        return INT64_MAX; /* its end wakes */
     return reader->probed_us + PROBE_INTERVAL_US;
 }
 
@@ -587,6 +592,11 @@ void kafka_reader_pause_split(void *self, uint32_t split, bool is_paused)
     if (reading->is_paused == is_paused || reading->is_finished)
         return;
     reading->is_paused = is_paused;
+    /* Of two orders that wait the last one counts. */
+    rd_kafka_topic_partition_list_t *other = is_paused ? reader->next.resume : reader->next.pause;
+    if (other != NULL)
+        (void)rd_kafka_topic_partition_list_del(other, reading->split.topic,
+                                                reading->split.partition);
     kafka_orders_add(is_paused ? &reader->next.pause : &reader->next.resume, reading->split.topic,
                      reading->split.partition, 0);
     push_ready(reader, reading);

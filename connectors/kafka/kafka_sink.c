@@ -35,6 +35,7 @@ struct kafka_link {
     uint64_t booked_bytes;
     struct kafka_sink_options options;
     struct kafka_client *client; /* first one that only asks, then the producer */
+    struct kafka_client *asking; /* the first one, to be released off the worker */
     /* preparing; the worker reads them once the job has ended */
     enum status status;
     struct error err;
@@ -69,6 +70,7 @@ static void link_done(void *memory)
 {
     struct kafka_link *link = memory;
     kafka_client_destroy(link->client);
+    kafka_client_destroy(link->asking);
     memory_release(link->account, link->booked_bytes);
     kafka_sink_options_done(&link->options);
 }
@@ -107,7 +109,6 @@ static void prepare_run(void *memory)
 
 static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, void *opaque)
 {
-    (void)handle;
     (void)opaque;
     struct kafka_link *link = message->_private;
     atomic_fetch_sub_explicit(&link->outstanding, 1, memory_order_acq_rel);
@@ -118,7 +119,13 @@ static void on_delivered(rd_kafka_t *handle, const rd_kafka_message_t *message, 
     if (!link->has_failed) {
         SCOPED_TEXT char *what = format_text("write to topic \"%s\", a record of %zu bytes",
                                              link->options.topic, message->len + message->key_len);
-        (void)kafka_error_set(&link->err, message->err, what);
+        /* After a fatal error all that waits is purged: the first reason says more. */
+        char reason[400];
+        const rd_kafka_resp_err_t fatal = rd_kafka_fatal_error(handle, reason, sizeof(reason));
+        if (fatal != RD_KAFKA_RESP_ERR_NO_ERROR)
+            (void)error_set(&link->err, kafka_error_status(fatal), "%s: %s", what, reason);
+        else
+            (void)kafka_error_set(&link->err, message->err, what);
         link->has_failed = true;
     }
     background_unlock(link->background);
@@ -129,6 +136,8 @@ static void serve_run(void *memory)
 {
     struct kafka_link *link = memory;
     rd_kafka_t *handle = kafka_client_handle(link->client);
+    kafka_client_destroy(link->asking);
+    link->asking = NULL;
     while (!background_is_closing(link->background)) {
         (void)rd_kafka_poll(handle, SERVE_MS);
         const uint64_t settled = atomic_exchange_explicit(&link->settled, 0, memory_order_acq_rel);
@@ -214,7 +223,7 @@ static enum status start_serving(struct kafka_sink *sink, struct error *err)
         format_text("millstream-%s-%u", sink->env->spec->name, sink->env->subtask_index);
     TRY(kafka_sink_client(sink->env->spec, &link->options, name, link->booked_bytes,
                           link->target.message_bytes_max, on_delivered, &producer, err));
-    kafka_client_destroy(link->client);
+    link->asking = link->client;
     link->client = producer;
     sink->topic = rd_kafka_topic_new(kafka_client_handle(producer), link->options.topic, NULL);
     if (sink->topic == NULL)
@@ -318,6 +327,16 @@ static enum step refuse_size(struct kafka_sink *sink, const struct batch *in,
     return refuse(sink, in, record, "too_large", message, out, err);
 }
 
+static enum step refuse_partition(struct kafka_sink *sink, const struct batch *in,
+                                  const struct kafka_record *record, struct emitter *out,
+                                  struct error *err)
+{
+    SCOPED_TEXT char *message = format_text(
+        "topic \"%s\" has no partition %d; it had %d when the task started",
+        sink->link->options.topic, record->partition, sink->link->target.partition_count);
+    return refuse(sink, in, record, "partition", message, out, err);
+}
+
 /* Produces, or waits for room. */
 static enum step send_record(struct kafka_sink *sink, const struct batch *in,
                              const struct kafka_record *record, struct emitter *out,
@@ -327,6 +346,10 @@ static enum step send_record(struct kafka_sink *sink, const struct batch *in,
     if (record->key_size + record->value_size + RECORD_OVERHEAD_BYTES >
         link->target.message_bytes_max)
         return refuse_size(sink, in, record, out, err);
+    /* Before it knows the topic the producer would take any number and refuse it too late. */
+    if (link->options.partitioner == KAFKA_PARTITIONER_COLUMN &&
+        record->partition >= link->target.partition_count)
+        return refuse_partition(sink, in, record, out, err);
     rd_kafka_resp_err_t code = produce(sink, record);
     if (code == RD_KAFKA_RESP_ERR__QUEUE_FULL) {
         /* A confirmation between the two calls sees the flag or leaves room. */
@@ -341,12 +364,8 @@ static enum step send_record(struct kafka_sink *sink, const struct batch *in,
         return STEP_DONE;
     if (code == RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE)
         return refuse_size(sink, in, record, out, err);
-    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION) {
-        SCOPED_TEXT char *message =
-            format_text("topic \"%s\" has no partition %d; it has %d", link->options.topic,
-                        record->partition, link->target.partition_count);
-        return refuse(sink, in, record, "partition", message, out, err);
-    }
+    if (code == RD_KAFKA_RESP_ERR__UNKNOWN_PARTITION)
+        return refuse_partition(sink, in, record, out, err);
     (void)kafka_client_failed(link->client, code, link->options.topic, err);
     return STEP_FAILED;
 }

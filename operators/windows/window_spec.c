@@ -156,8 +156,22 @@ bool window_holds(int64_t instant_ms)
     return instant_ms >= -INSTANT_MS_MAX && instant_ms <= INSTANT_MS_MAX;
 }
 
+/* The first instant whose clock is past a time that it jumps over; it lies in (before, after]. */
+static int64_t jump_over(const struct window_spec *window, int64_t clock_ms, int64_t before,
+                         int64_t after)
+{
+    while (after - before > 1) {
+        const int64_t middle = before + (after - before) / 2;
+        if (window_clock_ms(window, middle) < clock_ms)
+            before = middle;
+        else
+            after = middle;
+    }
+    return after;
+}
+
 /* The instant at which the clock shows a time: of two the later or the earlier; in a gap the
- * instant at which the clock jumps over it, or one near it. */
+ * instant at which the clock jumps over it, so that later times never have earlier instants. */
 static int64_t instant_of(const struct window_spec *window, int64_t clock_ms, bool is_later)
 {
     if (window->zone == NULL)
@@ -170,6 +184,8 @@ static int64_t instant_of(const struct window_spec *window, int64_t clock_ms, bo
     const bool late_fits = window_clock_ms(window, late) == clock_ms;
     if (early_fits && late_fits)
         return is_later ? late : early;
+    if (!early_fits && !late_fits)
+        return jump_over(window, clock_ms, early, late);
     return early_fits ? early : late;
 }
 
@@ -222,5 +238,6 @@ int64_t window_start_us(const struct window_spec *window, int64_t start)
 
 int64_t window_end_us(const struct window_spec *window, int64_t end)
 {
-    return (window_fire_ms(window, end) + 1) * 1000;
+    const int64_t fire_ms = window_fire_ms(window, end);
+    return (window_clock_ms(window, fire_ms) >= end ? fire_ms : fire_ms + 1) * 1000;
 }

@@ -407,6 +407,15 @@ static uint32_t evict_some(struct state_backend *backend, uint64_t goal_bytes)
     return looked;
 }
 
+static bool is_scanned(const struct state_backend *backend)
+{
+    for (size_t i = 0; i < backend->table_count; i++) {
+        if (backend->tables[i]->scan.is_active)
+            return true;
+    }
+    return false;
+}
+
 enum step state_backend_make_room(struct state_backend *backend, struct error *err)
 {
     if (atomic_load_explicit(&backend->has_failed, memory_order_relaxed))
@@ -438,8 +447,10 @@ enum step state_backend_make_room(struct state_backend *backend, struct error *e
     if (backend->arena.used_bytes <= limit)
         return STEP_DONE;
     state_launch_open_set(backend);
+    /* Everything had been used: the hand has to come round once more. But what a scanned table
+     * holds cannot leave before the scan ends, and the scan may wait for just this call. */
     if (backend->flight == NULL)
-        return STEP_AGAIN; /* everything had been used: the hand has to come round once more */
+        return is_scanned(backend) ? STEP_DONE : STEP_AGAIN;
     /* The oldest set may have been written meanwhile: its wake was before this call. */
     return atomic_load_explicit(&backend->flight->is_written, memory_order_acquire) ? STEP_AGAIN
                                                                                     : STEP_WAIT;

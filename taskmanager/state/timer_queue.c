@@ -478,7 +478,9 @@ void timer_queue_fire(struct timer_queue *queue, struct entry *entry)
     const bool is_new = entry->stamp == backend->epoch && (entry->flags & ENTRY_STORED) == 0;
     if (backend->database != NULL && !is_new) {
         /* A drop does not hide what its own set holds. */
-        if (backend->open_set != NULL && entry->stamp == backend->open_set->number)
+        if (backend->open_set != NULL &&
+            (entry->stamp == backend->open_set->number ||
+             (entry->stamp == backend->epoch && entry->written == backend->open_set->number)))
             state_launch_open_set(backend);
         note_fired(queue, group, entry);
     }

@@ -231,7 +231,8 @@ static void handle_mail(struct task *task, struct mail *mail)
 static bool has_barrier_ahead(const struct task *task)
 {
     return task->source != NULL && (task->trigger.id.value != 0 ||
-                                    (task->has_chain && task->chain.control == CHAIN_BARRIER));
+                                    (task->has_chain && task->chain.control == CHAIN_BARRIER &&
+                                     !task->chain.control_has_snapshot));
 }
 
 /* Commands that need open operators stay until there are some. */
@@ -256,9 +257,11 @@ static void read_mail(struct task *task)
     *end_of(&task->early) = mailbox_take(&task->mailbox);
     struct mail *mail = take_pointer(&task->early);
     struct mail **early_end = &task->early;
+    bool has_splits = false; /* that wait: they belong into the snapshot of a later trigger */
     while (mail != NULL) {
         struct mail *next = mail->next;
-        if (can_wait(task, mail)) {
+        if (can_wait(task, mail) || (has_splits && mail->kind == MAIL_TRIGGER)) {
+            has_splits |= mail->kind == MAIL_SPLITS;
             mail->next = NULL;
             *early_end = mail;
             early_end = &mail->next;
@@ -575,7 +578,8 @@ enum task_turn task_run(struct task *task, int64_t deadline_us)
         turn = run_open(task, deadline_us);
     if (task->stage >= STAGE_CLOSING)
         turn = run_closing(task);
-    if (turn == TURN_WAIT && task->early != NULL && task->stage == STAGE_RUNNING &&
+    if (turn == TURN_WAIT && task->early != NULL &&
+        (task->stage == STAGE_RUNNING || task->stage == STAGE_DRAINED) &&
         !can_wait(task, task->early))
         turn = TURN_AGAIN; /* the barrier that it waited for has passed */
     task->was_blocked = task->has_chain && task->chain.is_blocked;

@@ -269,7 +269,7 @@ static bool decode_decimal(const struct avro_plan *plan, struct avro_cursor *cur
         bytes++;
         size--;
     }
-    if (size > 16)
+    if (size > 16 || (size == 16 && (bytes[0] >= 0x80) != (sign != 0)))
         return fail(cursor, "a decimal of more than 38 digits");
     unsigned __int128 bits = sign == 0 ? 0 : ~(unsigned __int128)0;
     for (uint32_t i = 0; i < size; i++)

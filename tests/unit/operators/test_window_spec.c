@@ -120,6 +120,33 @@ START_TEST(a_day_is_a_day_of_the_local_clock)
 }
 END_TEST
 
+/* On 2024-03-31 the clock jumps from 2 to 3: no end may fire before an earlier one. */
+START_TEST(ends_within_a_gap_fire_in_order)
+{
+    struct window_spec window = spec_of(WINDOW_HOPPING, HOUR, HOUR / 4, HOUR / 4, 0);
+    in_berlin(&window);
+    const int64_t jump_ms = INT64_C(1711846800000); /* 01:00 UTC */
+    const int64_t two = window_clock_ms(&window, jump_ms - 1) + 1;
+    ck_assert_int_eq(window_clock_ms(&window, jump_ms), two + HOUR);
+    int64_t last_fire_ms = INT64_MIN;
+    int64_t last_end_us = INT64_MIN;
+    for (int64_t end = two - 4 * HOUR; end <= two + 6 * HOUR; end += HOUR / 4) {
+        const int64_t fire_ms = window_fire_ms(&window, end);
+        ck_assert_int_ge(fire_ms, last_fire_ms);
+        ck_assert_int_ge(window_end_us(&window, end), last_end_us);
+        if (end > two && end <= two + HOUR) {
+            ck_assert_int_eq(fire_ms, jump_ms);
+            ck_assert_int_eq(window_end_us(&window, end), jump_ms * 1000);
+        } else {
+            ck_assert_int_eq(window_clock_ms(&window, fire_ms), end - 1);
+        }
+        last_fire_ms = fire_ms;
+        last_end_us = window_end_us(&window, end);
+    }
+    window_spec_close(&window);
+}
+END_TEST
+
 /* The hour from 2 to 3 comes twice on 2024-10-27: one window, which fires after the second. */
 START_TEST(an_hour_that_comes_twice_is_one_window)
 {
@@ -144,6 +171,7 @@ int main(void)
     tcase_add_test(test, slices_and_windows_agree);
     tcase_add_test(test, times_whose_bounds_cannot_be_written_are_known);
     tcase_add_test(test, a_day_is_a_day_of_the_local_clock);
+    tcase_add_test(test, ends_within_a_gap_fire_in_order);
     tcase_add_test(test, an_hour_that_comes_twice_is_one_window);
     suite_add_tcase(suite, test);
     SRunner *runner = srunner_create(suite);

@@ -48,6 +48,55 @@ START_TEST(an_entry_is_in_a_set_once)
 }
 END_TEST
 
+/* A state of another operator, as the panes of windows are beside their slices. */
+static struct state *open_other(struct state_backend *backend)
+{
+    struct schema_column column = {.name = "count", .type = type_of_kind(TYPE_BIGINT)};
+    column.type.nullable = false;
+    SCOPED(schema_unref) struct schema *schema = schema_create(&column, 1, -1);
+    static const struct type bigint = {.kind = TYPE_BIGINT};
+    const struct state_descriptor descriptor = {.name = "other",
+                                                .kind = STATE_VALUE,
+                                                .key_types = &bigint,
+                                                .key_count = 1,
+                                                .value = schema};
+    struct keyed_state *keyed = NULL;
+    must(state_backend_operator(backend, "other", &keyed, &kit.err));
+    struct state *state = NULL;
+    must(keyed->ops->register_state(keyed, &descriptor, &state, &kit.err));
+    return state;
+}
+
+/* Everything is in a state that is being scanned, which keeps it, and it is too much: another state
+ * must be served all the same, since the scan goes on behind it. */
+START_TEST(a_scan_does_not_stop_another_state)
+{
+    struct state_backend *backend = make_backend(STATE_BACKEND_ROCKSDB);
+    struct state *scanned = open_count(backend, false, 0);
+    struct state *other = open_other(backend);
+    struct numbers numbers;
+    const struct key_batch *keys = number_keys(&numbers, 0, KEYS, 1);
+    ck_assert_uint_eq(add_to_counts(scanned, keys, NULL, 1), KEYS);
+    struct state_entry entry;
+    uint32_t count = 0;
+    while (again(scanned->ops->scan_start(scanned, &kit.err)))
+        ;
+    while (again(scanned->ops->scan_next(scanned, &entry, 1, &count, &kit.err)))
+        ;
+    ck_assert_uint_eq(count, 1);
+    backend->config.cache_bytes = backend->arena.used_bytes / 2;
+    ck_assert_uint_eq(add_to_counts(other, keys, NULL, 1), KEYS);
+    uint32_t found = 1;
+    do {
+        while (again(scanned->ops->scan_next(scanned, &entry, 1, &count, &kit.err)))
+            ;
+        found += count;
+    } while (count > 0);
+    ck_assert_uint_eq(found, KEYS);
+    state_backend_destroy(backend);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("state_eviction");
@@ -55,6 +104,7 @@ int main(void)
     tcase_add_checked_fixture(tests, state_kit_init, state_kit_done);
     tcase_set_timeout(tests, 60);
     tcase_add_test(tests, an_entry_is_in_a_set_once);
+    tcase_add_test(tests, a_scan_does_not_stop_another_state);
     suite_add_tcase(suite, tests);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
