@@ -85,6 +85,15 @@ void kafka_orders_add(rd_kafka_topic_partition_list_t **list, const char *topic,
     entry->offset = offset;
 }
 
+void kafka_orders_pause(struct kafka_orders *orders, const char *topic, int32_t partition,
+                        bool is_paused)
+{
+    rd_kafka_topic_partition_list_t *other = is_paused ? orders->resume : orders->pause;
+    if (other != NULL)
+        (void)rd_kafka_topic_partition_list_del(other, topic, partition);
+    kafka_orders_add(is_paused ? &orders->pause : &orders->resume, topic, partition, 0);
+}
+
 bool kafka_orders_exist(const struct kafka_orders *orders)
 {
     return orders->unassign != NULL || orders->assign != NULL || orders->pause != NULL ||

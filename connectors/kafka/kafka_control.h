@@ -51,6 +51,9 @@ struct background *kafka_control_create(struct operator_env *env,
 /* The list is made when needed; an entry that is there gets the new offset. */
 void kafka_orders_add(rd_kafka_topic_partition_list_t **list, const char *topic, int32_t partition,
                       int64_t offset);
+/* Pause or resume: of two orders that wait for a partition the last one counts. */
+void kafka_orders_pause(struct kafka_orders *orders, const char *topic, int32_t partition,
+                        bool is_paused);
 bool kafka_orders_exist(const struct kafka_orders *orders);
 void kafka_orders_done(struct kafka_orders *orders);
 /* background_start's argument. */

@@ -592,13 +592,7 @@ void kafka_reader_pause_split(void *self, uint32_t split, bool is_paused)
     if (reading->is_paused == is_paused || reading->is_finished)
         return;
     reading->is_paused = is_paused;
-    /* Of two orders that wait the last one counts. */
-    rd_kafka_topic_partition_list_t *other = is_paused ? reader->next.resume : reader->next.pause;
-    if (other != NULL)
-        (void)rd_kafka_topic_partition_list_del(other, reading->split.topic,
-                                                reading->split.partition);
-    kafka_orders_add(is_paused ? &reader->next.pause : &reader->next.resume, reading->split.topic,
-                     reading->split.partition, 0);
+    kafka_orders_pause(&reader->next, reading->split.topic, reading->split.partition, is_paused);
     push_ready(reader, reading);
     reader->env->ops->wake(reader->env);
 }
