@@ -7,6 +7,8 @@
 #include <unistd.h>
 
 #define META_BYTES_MAX ((size_t)1 << 30)
+/* Checkpoints in a row that complete here and fail elsewhere. */
+#define BASE_COUNT_MAX 64
 
 static void handle_done(struct keyed_state_handle *handle)
 {
@@ -140,6 +142,16 @@ enum status state_backend_begin_snapshot(struct state_backend *backend,
     return STATUS_OK;
 }
 
+/* The first may be that of the newest completed checkpoint. One that is missing costs a whole
+ * upload. */
+static void forget_second_base(struct state_backend *backend)
+{
+    handle_done(&backend->bases[1].handle);
+    backend->base_count--;
+    memmove(&backend->bases[1], &backend->bases[2],
+            (backend->base_count - 1) * sizeof(*backend->bases));
+}
+
 bool state_backend_poll_snapshot(struct state_backend *backend, struct state_snapshot *ret_snapshot)
 {
     (void)pthread_mutex_lock(&backend->queue_lock);
@@ -155,6 +167,8 @@ bool state_backend_poll_snapshot(struct state_backend *backend, struct state_sna
     *ret_snapshot = work->result;
     ret_snapshot->pause_us = backend->pause_us;
     if (work->result.status == STATUS_OK && backend->database != NULL) {
+        if (backend->base_count == BASE_COUNT_MAX)
+            forget_second_base(backend);
         struct snapshot_base *base =
             &array_push(backend->bases, backend->base_count, backend->base_capacity);
         base->checkpoint = work->checkpoint;
