@@ -34,8 +34,8 @@ const struct clock *clock_system(void);
 /* A clock that stands still until it is moved: for tests and the simulator. */
 struct manual_clock {
     struct clock clock; /* first: &manual.clock is a struct clock */
-    int64_t us;
-    int64_t wall_offset_ms;
+    _Atomic int64_t us; /* tests move it while threads of libraries read it */
+    _Atomic int64_t wall_offset_ms;
 };
 
 void manual_clock_init(struct manual_clock *manual, int64_t us);

@@ -397,8 +397,16 @@ int main(void)
     tcase_add_test(cases, broken_states_are_refused);
     tcase_add_test(cases, options_by_both_names);
     tcase_add_test(cases, wrong_options_say_why);
+#ifdef __SANITIZE_THREAD__
+    /* librdkafka makes its threads by thrd_create, of which gcc 12's ThreadSanitizer does not know:
+     * the first one crashes in it. */
+    printf("SKIPPED: tests with threads of librdkafka, under ThreadSanitizer\n");
+    (void)restored_readers_go_on_or_notice;
+    (void)partitions_pause_and_know_their_end;
+#else
     tcase_add_test(cases, restored_readers_go_on_or_notice);
     tcase_add_test(cases, partitions_pause_and_know_their_end);
+#endif
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_ENV);
