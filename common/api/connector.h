@@ -253,8 +253,7 @@ struct sink_connector {
     /* Where takes_changes and guarantee depend on the settings. [they do not] */
     bool (*takes_changes_with)(const struct operator_spec *spec);
     enum guarantee (*guarantee_with)(const struct operator_spec *spec);
-    /* As those of a source. */
-    enum status (*check)(const struct operator_spec *spec, struct error *err);
+    /* As that of a source. */
     enum status (*probe)(const struct operator_spec *spec, struct error *err);
     bool takes_messages; /* a row is a message of its own, not a part of a stream */
 };

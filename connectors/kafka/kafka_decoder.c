@@ -3,7 +3,7 @@
 
 #include "common/base/allocate.h"
 #include "common/base/check.h"
-#include "connectors/formats/formats.h"
+#include "connectors/kafka/kafka_key_format.h"
 #include "connectors/record_reader.h"
 
 #include <inttypes.h>
@@ -52,34 +52,14 @@ static void close_part(struct kafka_part *part)
     *part = (struct kafka_part){0};
 }
 
-static const struct format *key_format(const char *name, const struct schema *schema)
-{
-    static const struct format *const formats[] = {&format_raw, &format_json, &format_csv};
-    if (name == NULL) {
-        const bool is_one_text =
-            schema->column_count == 1 && (schema->columns[0].type.kind == TYPE_STRING ||
-                                          schema->columns[0].type.kind == TYPE_BYTES);
-        return is_one_text ? &format_raw : &format_json;
-    }
-    for (size_t i = 0; i < sizeof(formats) / sizeof(formats[0]); i++) {
-        if (strcmp(formats[i]->name, name) == 0)
-            return formats[i];
-    }
-    return NULL;
-}
-
 static enum status open_key(struct kafka_decoder *decoder,
                             const struct kafka_source_options *options, struct error *err)
 {
     const struct schema *schema = decoder->layout.key;
     if (schema == NULL)
         return STATUS_OK;
-    const struct format *format = key_format(options->key_format, schema);
-    if (format == NULL)
-        return error_set(err, STATUS_INVALID, "key_format \"%.50s\": known are raw, json, csv",
-                         options->key_format);
-    if (format->check_schema != NULL)
-        TRY(format->check_schema(schema, true, err));
+    const struct format *format = NULL;
+    TRY(kafka_key_format(options->key_format, schema, true, &format, err));
     const enum status status = open_part(&decoder->key, decoder->env, format, schema, false, err);
     return status == STATUS_OK ? STATUS_OK : error_wrap(err, status, "key");
 }

@@ -2,7 +2,6 @@
 #include "connectors/kafka/kafka_record_encoder.h"
 
 #include "common/base/allocate.h"
-#include "connectors/registry.h"
 
 /* No topic takes more in one record. */
 #define RECORD_BYTES_MAX ((size_t)1 << 30)
@@ -139,13 +138,13 @@ enum status kafka_record_encoder_init(struct kafka_record_encoder *encoder,
     TRY(part_init(&encoder->value, spec, value_format, rows, columns, count, err));
     if (options->key_count == 0)
         return STATUS_OK;
-    const struct format *format = format_find(connector_registry_builtin(), options->key_format);
+    const struct format *format = options->key_format;
     columns = copy_memory(options->key, options->key_count * sizeof(*columns));
     /* The options of the value's format are for no other one. */
     const struct operator_spec plain = {.name = spec->name};
     if (part_init(&encoder->key, format == value_format ? spec : &plain, format, rows, columns,
                   options->key_count, err) != STATUS_OK)
-        return error_wrap(err, err->code, "key_format %s", options->key_format);
+        return error_wrap(err, err->code, "key_format %s", format->name);
     return STATUS_OK;
 }
 

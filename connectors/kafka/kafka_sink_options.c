@@ -3,8 +3,8 @@
 
 #include "common/base/allocate.h"
 #include "common/base/nearest.h"
+#include "connectors/kafka/kafka_key_format.h"
 #include "connectors/kafka/kafka_topics.h"
-#include "connectors/registry.h"
 
 #include <inttypes.h>
 #include <stdio.h>
@@ -66,8 +66,7 @@ const struct option_spec kafka_sink_option_table[] = {
     [SINK_KEY_FORMAT] = {.name = "key_format",
                          .type = OPTION_STRING,
                          .alias = "key.format",
-                         .help = "Format of the key; the default is raw for one STRING or BYTES "
-                                 "column, else json."},
+                         .help = KAFKA_KEY_FORMAT_HELP},
     [SINK_VALUE_FIELDS] = {.name = "value_fields",
                            .type = OPTION_ENUM,
                            .fallback = "all",
@@ -181,15 +180,12 @@ static enum status read_key_format(const char *given, const struct schema *rows,
         return given == NULL ? STATUS_OK
                              : error_set(err, STATUS_INVALID,
                                          "key_format: there is no `key` that it could be for");
-    const enum type_kind kind = rows->columns[options->key[0]].type.kind;
-    const bool is_plain = options->key_count == 1 && (kind == TYPE_STRING || kind == TYPE_VARCHAR ||
-                                                      kind == TYPE_CHAR || kind == TYPE_BYTES);
-    const char *name = given != NULL ? given : is_plain ? "raw" : "json";
-    const struct format *format = format_find(connector_registry_builtin(), name);
-    if (format == NULL || format->encoder.open == NULL)
-        return error_set(err, STATUS_INVALID, "key_format: there is no format \"%.50s\"", name);
-    options->key_format = copy_text(name);
-    return STATUS_OK;
+    struct schema_column *columns = allocate_array(options->key_count, sizeof(*columns));
+    for (uint32_t i = 0; i < options->key_count; i++)
+        columns[i] = rows->columns[options->key[i]];
+    SCOPED(schema_unref) struct schema *key = schema_create(columns, options->key_count, -1);
+    free(columns);
+    return kafka_key_format(given, key, false, &options->key_format, err);
 }
 
 static enum status read_partition_column(const char *given, const struct schema *rows,
@@ -307,7 +303,6 @@ void kafka_sink_options_done(struct kafka_sink_options *options)
     free(options->brokers);
     free(options->topic);
     free(options->key);
-    free(options->key_format);
     free(options->compression);
     *options = (struct kafka_sink_options){0};
 }

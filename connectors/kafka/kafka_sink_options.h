@@ -21,8 +21,8 @@ struct kafka_sink_options {
     enum kafka_mode mode;
     uint32_t *key; /* columns of the rows, in the order named; none without a key */
     uint32_t key_count;
-    char *key_format;     /* never NULL with a key */
-    bool is_key_in_value; /* value_fields: all */
+    const struct format *key_format; /* never NULL with a key */
+    bool is_key_in_value;            /* value_fields: all */
     enum kafka_partitioner partitioner;
     uint32_t partition_column;
     bool has_timestamp;

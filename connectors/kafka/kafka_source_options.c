@@ -2,6 +2,7 @@
 #include "connectors/kafka/kafka_source_options.h"
 
 #include "common/base/allocate.h"
+#include "connectors/kafka/kafka_key_format.h"
 #include "connectors/kafka/kafka_topics.h"
 
 #include <errno.h>
@@ -134,8 +135,7 @@ const struct option_spec kafka_source_option_table[] = {
     [SOURCE_KEY_FORMAT] = {.name = "key_format",
                            .type = OPTION_STRING,
                            .alias = "key.format",
-                           .help = "Format of the key; the default is raw for one STRING or BYTES "
-                                   "column, else json."},
+                           .help = KAFKA_KEY_FORMAT_HELP},
     [SOURCE_PROPERTIES] = KAFKA_OPTION_PROPERTIES,
     {.name = NULL},
 };
